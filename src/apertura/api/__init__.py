@@ -1,0 +1,1 @@
+"""JSON over HTTP: handlers of five to twenty lines."""

@@ -1,0 +1,142 @@
+"""Who is calling: from a request's key and address to a `Caller`.
+
+The digest of the key is looked up in a snapshot kept in this process; a miss is one read, and any
+change of a key or an organization, by whatever process, empties the snapshot. What it is not: what
+the caller may do next (models, limits, funds).
+
+The rule that keeps it honest: the order of the checks is the contract's, and a database that cannot
+be asked is a 503, never "your key is wrong".
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from apertura.domain import keys
+from apertura.domain.identity import Caller
+from apertura.domain.keys import KeyId, KeyPolicy, Network, OrgId
+from apertura.errors import AuthenticationFailed
+from apertura.relay.admission import Admission
+from apertura.relay.exchange import Exchange
+from apertura.store import keys as key_store
+from apertura.store.database import Database
+from apertura.store.keys import KeyRecord
+
+SNAPSHOT_MOST = 100_000
+"""Callers kept; past it the snapshot starts afresh."""
+KEY_LENGTH_MOST = 128
+
+
+class Callers:
+    """The snapshot of callers by the digest of their key."""
+
+    def __init__(
+        self, database: Database, pepper: bytes, admission: Admission, proxies: Sequence[Network]
+    ) -> None:
+        self._database, self._pepper, self._admission = database, pepper, admission
+        self._proxies = tuple(proxies)
+        self._known: dict[str, Caller] = {}
+        self._age = 0
+        database.on_change(self.forget)
+
+    def forget(self) -> None:
+        """Something changed: ask again for everybody."""
+        self._known = {}
+        self._age += 1
+
+    async def identify(self, exchange: Exchange) -> tuple[Caller, str]:
+        """The caller of a request, and the address it comes from.
+
+        Raises: AuthenticationFailed, Forbidden, RateLimited (too many bad keys from one address),
+            Unavailable.
+        """
+        address = client_address(exchange, self._proxies)
+        try:
+            caller = await self._caller(_key_of(exchange))
+            keys.check(caller.policy, address=address, now_ms=time.time_ns() // 1_000_000)
+        except AuthenticationFailed:
+            self._admission.count_stranger(address)
+            raise
+        return caller, address
+
+    async def _caller(self, key: bytes) -> Caller:
+        digest = keys.digest(key, self._pepper)
+        caller = self._known.get(digest)
+        if caller is None:
+            caller = await self._look_up(key, digest)
+        return caller
+
+    async def _look_up(self, key: bytes, digest: str) -> Caller:
+        age = self._age
+        text = key.decode("latin-1")
+        record = None
+        if len(text) <= KEY_LENGTH_MOST and keys.is_well_formed(text):
+            record = await key_store.find(self._database, digest)
+        if record is None:
+            raise AuthenticationFailed(
+                "This API key is not known here. Check it for missing characters."
+            )
+        caller = _caller_of(record)
+        if age == self._age:  # else something changed while we read: do not keep it
+            if len(self._known) >= SNAPSHOT_MOST:
+                self._known = {}
+            self._known[digest] = caller
+        return caller
+
+
+def client_address(exchange: Exchange, proxies: Sequence[Network]) -> str:
+    """The address that a request comes from: the socket's peer, or what proxies that we trust say,
+    read from the right, past trusted hops only; what stands further left anybody may have written.
+    """
+    address = exchange.peer
+    if not proxies or not keys.is_within(address, proxies):
+        return address
+    hops = exchange.header(b"x-forwarded-for").split(",")
+    for hop in reversed(hops):
+        if not (hop := _bare(hop)):
+            break
+        address = hop
+        if not keys.is_within(address, proxies):
+            break
+    return address
+
+
+def _bare(hop: str) -> str:
+    """An address without brackets or port."""
+    hop = hop.strip()
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop
+
+
+def _key_of(exchange: Exchange) -> bytes:
+    """The key of a request: `Authorization: Bearer`, which wins, or `x-api-key`."""
+    header = exchange.headers.get(b"authorization")
+    if header is not None:
+        scheme, _, key = header.strip().partition(b" ")
+        if scheme.lower() == b"bearer" and key.strip():
+            return key.strip()
+    key = exchange.headers.get(b"x-api-key", b"").strip()
+    if not key:
+        raise AuthenticationFailed(
+            "No API key was sent. Send it as `Authorization: Bearer sk-…` or as `x-api-key: sk-…`.",
+            code="missing_api_key",
+        )
+    return key
+
+
+def _caller_of(record: KeyRecord) -> Caller:
+    return Caller(
+        key_id=KeyId(record.id),
+        org_id=OrgId(record.org_id),
+        key_name=record.name,
+        quota=record.quota_nano,
+        policy=KeyPolicy(
+            enabled=record.status == "enabled",
+            org_active=record.org_status == "active",
+            expires_at=record.expires_at,
+            models=frozenset(record.models),
+            networks=keys.parse_networks(record.addresses),
+        ),
+    )

@@ -1,0 +1,109 @@
+"""POST /v1/chat/completions and /v1/embeddings: the hot paths.
+
+Each is the contract's order of checks and then the relay: who calls, what they ask, may the key ask
+that, does the model exist, do the limits allow it. What it is not: any of those decisions.
+
+The rule that keeps it honest: a request that is refused for what it says still counts against its
+limits, so that nonsense cannot be sent faster than sense.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from apertura.api.parts import Parts
+from apertura.domain import keys, limits
+from apertura.domain.limits import Standing
+from apertura.domain.routing import Route
+from apertura.errors import AperturaError, BadRequest, MethodNotAllowed, TooLarge
+from apertura.providers.base import Operation
+from apertura.relay.call import Call
+from apertura.relay.exchange import Exchange
+from apertura.relay.questions import ChatQuestion, EmbeddingQuestion
+from apertura.relay.relay import HeaderList
+from apertura.wire import embeddings, openai_chat
+
+TIMEOUT_MS = (5_000, 300_000)
+"""The contract's bounds of X-Timeout; what lies outside counts as the bound."""
+
+AnyQuestion = ChatQuestion | EmbeddingQuestion
+
+
+async def complete(parts: Parts, exchange: Exchange) -> None:
+    """POST /v1/chat/completions."""
+    await _call(parts, exchange, "chat", lambda body: ChatQuestion(openai_chat.parse(body)))
+
+
+async def embed(parts: Parts, exchange: Exchange) -> None:
+    """POST /v1/embeddings."""
+    await _call(
+        parts, exchange, "embeddings", lambda body: EmbeddingQuestion(embeddings.parse(body))
+    )
+
+
+async def _call(
+    parts: Parts,
+    exchange: Exchange,
+    operation: Operation,
+    read: Callable[[bytes], AnyQuestion],
+) -> None:
+    started = parts.clock()
+    _check_request(parts, exchange)
+    caller, address = await parts.callers.identify(exchange)
+    try:
+        question = read(exchange.body)
+        keys.check_model(caller.policy, question.request.model)
+        route: Route = parts.current.routes.route(question.request.model, operation)
+        budget = _budget(exchange, parts.settings.timeout_call)
+    except AperturaError:
+        parts.admission.admit(caller, address, "")
+        raise
+    model = question.request.model
+    standing = parts.admission.admit(caller, address, model)
+    call = Call(
+        exchange.id,
+        caller,
+        operation,
+        model,
+        streamed=question.stream,
+        started=started,
+        budget=budget,
+    )
+    await parts.relay.run(call, question, route, exchange, reply_headers(exchange, standing))
+
+
+def reply_headers(exchange: Exchange, standing: Standing | None) -> HeaderList:
+    """What every reply to an admitted call carries."""
+    headers: HeaderList = [(b"x-request-id", exchange.id.encode())]
+    if standing is not None:
+        for name, value in limits.headers(standing, time.time()).items():
+            headers.append((name.lower().encode(), value.encode()))
+    return headers
+
+
+def _check_request(parts: Parts, exchange: Exchange) -> None:
+    if exchange.method != "POST":
+        raise MethodNotAllowed(
+            f"{exchange.path} takes POST, not {exchange.method}.", headers={"Allow": "POST"}
+        )
+    if exchange.oversized:
+        raise TooLarge(
+            f"The request's body is larger than {parts.settings.max_body_mb} MiB, "
+            "the most that this installation accepts."
+        )
+
+
+def _budget(exchange: Exchange, default: float) -> float:
+    """Seconds that the call may take until its (first) answer."""
+    text = exchange.headers.get(b"x-timeout")
+    if text is None:
+        return default
+    if not text.strip().isdigit():
+        raise BadRequest(
+            "X-Timeout must be a whole number of milliseconds.",
+            code="invalid_parameter",
+            param="X-Timeout",
+        )
+    low, high = TIMEOUT_MS
+    return max(low, min(int(text[:12]), high)) / 1000

@@ -1,0 +1,32 @@
+"""What the plain JSON endpoints share: the way in, and the way out.
+
+The rule that keeps it honest: every endpoint under /v1 enters through `enter`, so that none is
+without a key and limits.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from apertura.api.chat import reply_headers
+from apertura.api.parts import Parts
+from apertura.domain.identity import Caller
+from apertura.relay.exchange import Exchange
+from apertura.relay.relay import JSON, HeaderList
+
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+async def enter(parts: Parts, exchange: Exchange) -> tuple[Caller, HeaderList]:
+    """The caller, counted against its limits, and the headers of the reply."""
+    caller, address = await parts.callers.identify(exchange)
+    standing = parts.admission.admit(caller, address, "")
+    return caller, reply_headers(exchange, standing)
+
+
+def reply_json(
+    exchange: Exchange, value: object, headers: HeaderList | None = None, *, status: int = 200
+) -> None:
+    """Answer with JSON; Decimals become numbers, exactly."""
+    extra = headers if headers is not None else [(b"x-request-id", exchange.id.encode())]
+    exchange.respond(status, [JSON, *extra], _encode(value))

@@ -1,0 +1,254 @@
+"""The composition root: settings in, a running application out.
+
+`opened` makes the parts by hand, in order, and lets go of them in reverse; `Application` answers
+ASGI and has the hot table for the fast lane. Here is also the one place that turns errors into
+replies: whatever a handler raises ends in the caller's format, with a request id.
+
+What it is not: any part's own work. The rule that keeps it honest: a part is handed what it needs
+and finds nothing by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import TextIO
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+import apertura
+from apertura import urls
+from apertura.api.caller import Callers
+from apertura.api.parts import Current, Parts
+from apertura.domain import keys, secrets
+from apertura.domain.catalog import Catalog, OfferRow, ProviderRow
+from apertura.domain.limits import parse_limit
+from apertura.domain.routing import Routes
+from apertura.errors import (
+    AperturaError,
+    BadRequest,
+    BudgetSpent,
+    Internal,
+    MethodNotAllowed,
+    NotFound,
+    TooLarge,
+)
+from apertura.providers.compatible import Compatible
+from apertura.relay.admission import Admission
+from apertura.relay.call import new_call_id
+from apertura.relay.exchange import Exchange, Handler, Receive, Scope, Send, asgi
+from apertura.relay.fastlane import LaneRules
+from apertura.relay.relay import JSON, Place, Relay, Timers
+from apertura.relay.settlement import Settlement
+from apertura.relay.transport import Origin, Transport
+from apertura.settings import Settings, database_url
+from apertura.store.catalog import read_catalog
+from apertura.store.counters import Limits, MemoryCounters
+from apertura.store.database import Database, open_database
+from apertura.store.journal import Journal
+from apertura.store.migrate import migrate
+from apertura.telemetry import Meters, log
+from apertura.wire import openai_chat
+
+KEEP_ALIVE_SECONDS = 75.0
+
+
+class Application:
+    """What a server runs: ASGI, and the hot table for the fast lane."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        limit = parts.settings.max_body_mb << 20
+        hot = {path: answering(partial(h, parts)) for path, h in urls.hot().items()}
+        self.lane_rules = LaneRules(
+            hot={path.encode(): handler for path, handler in hot.items()},
+            body_limit=limit,
+            patience=parts.settings.timeout_request,
+            keep_alive=KEEP_ALIVE_SECONDS,
+            render_refusal=render_refusal,
+        )
+        self._hot = {path: asgi(handler, body_limit=limit) for path, handler in hot.items()}
+        self._cold = _cold(parts, limit)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        application = self._hot.get(scope["path"]) if scope["type"] == "http" else None
+        await (application or self._cold)(scope, receive, send)
+
+
+@asynccontextmanager
+async def opened(
+    settings: Settings,
+    *,
+    environment: Mapping[str, str],
+    providers: Sequence[ProviderRow] = (),
+    offers: Sequence[OfferRow] = (),
+) -> AsyncIterator[Application]:
+    """The application, with all of its parts open. `providers` and `offers` come besides those of
+    the settings and the shipped catalogue (the local model's, say).
+
+    Raises: AperturaError, where a part cannot be opened.
+    """
+    catalog = read_catalog(
+        environment,
+        own_providers=settings.providers,
+        own_offers=settings.offers,
+        more_providers=providers,
+        more_offers=offers,
+    )
+    data = Path(settings.data)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    async with AsyncExitStack() as stack:
+        database = await open_database(database_url(settings))
+        stack.push_async_callback(database.close)
+        await migrate(database)
+        journal = Journal.open(data / "journal")
+        stack.callback(journal.close)
+        meters = Meters(version=apertura.__version__, lines=_call_log(settings))
+        settlement = Settlement(database, journal, meters)
+        stack.push_async_callback(settlement.close)
+        if recovered := await settlement.start():
+            log("recovered", calls=recovered)
+        transport = Transport(connect_seconds=settings.timeout_connect)
+        stack.callback(transport.close)
+        yield Application(_parts(settings, catalog, database, settlement, transport, meters))
+
+
+def _parts(  # the parts that need no closing, and all of them together
+    settings: Settings,
+    catalog: Catalog,
+    database: Database,
+    settlement: Settlement,
+    transport: Transport,
+    meters: Meters,
+) -> Parts:
+    admission = Admission(MemoryCounters(_limits(settings)), settlement)
+    timers = Timers(
+        first=settings.timeout_first, idle=settings.timeout_idle, total=settings.timeout_total
+    )
+    relay = Relay(transport, settlement, timers, settings.max_reply_mb << 20)
+    relay.places = _places(catalog)
+    meters.gauge("apertura_calls_running", "Calls under way.", lambda: relay.running)
+    meters.gauge("apertura_calls_refused", "Calls over a limit.", lambda: admission.refused)
+    meters.gauge("apertura_books_waiting", "Rows not yet in the books.", settlement.backlog)
+    meters.gauge("apertura_connections_open", "To providers.", transport.open_count)
+    pepper = secrets.derive(settings.secret, secrets.KEY_DIGEST)
+    proxies = keys.parse_networks(settings.trusted_proxies)
+    return Parts(
+        settings=settings,
+        database=database,
+        callers=Callers(database, pepper, admission, proxies),
+        admission=admission,
+        relay=relay,
+        settlement=settlement,
+        current=Current(Routes(catalog)),
+        meters=meters,
+        clock=asyncio.get_running_loop().time,
+    )
+
+
+def _places(catalog: Catalog) -> dict[str, Place]:
+    """Each provider that something is offered by, ready to be asked."""
+    rows = {
+        offer.provider.name: offer.provider for group in catalog.offers.values() for offer in group
+    }
+    return {
+        name: Place(Compatible(row), Origin.of(row.base_url), row.keepalive)
+        for name, row in rows.items()
+    }
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        per_address=parse_limit(settings.limit_per_address),
+        per_key=parse_limit(settings.limit_per_key),
+        per_model=parse_limit(settings.limit_per_model),
+    )
+
+
+def _call_log(settings: Settings) -> TextIO | None:
+    return sys.stdout if settings.call_log else None
+
+
+# Errors into replies, in one place.
+
+
+def answering(handler: Handler) -> Handler:
+    """A handler whose every end is a reply: an error in the caller's format, with a request id."""
+
+    async def handle(exchange: Exchange) -> None:
+        exchange.id = new_call_id()
+        try:
+            await handler(exchange)
+        except AperturaError as error:
+            _refuse(exchange, error)
+        except Exception as bug:  # the outermost boundary: see `errors`
+            log("bug", request_id=exchange.id, path=exchange.path, error=repr(bug))
+            _refuse(exchange, Internal("Something went wrong here. The request id finds it."))
+
+    return handle
+
+
+def _refuse(exchange: Exchange, error: AperturaError) -> None:
+    if exchange.finished or exchange.closed:
+        return
+    if exchange.started:
+        exchange.abort()
+        return
+    headers = [JSON, (b"x-request-id", exchange.id.encode())]
+    headers += [(n.lower().encode(), v.encode("latin-1")) for n, v in error.headers.items()]
+    exchange.respond(error.status, headers, openai_chat.render_error(error, call_id=exchange.id))
+
+
+def render_refusal(status: int, message: str) -> bytes:
+    """What is not even HTTP is refused in the public API's envelope all the same."""
+    kinds = {408: BudgetSpent, 413: TooLarge}
+    return openai_chat.render_error(kinds.get(status, BadRequest)(message))
+
+
+# What is not hot: Starlette's routing, and our handlers behind it.
+
+
+def _cold(parts: Parts, limit: int) -> Starlette:
+    def route(path: str, handler: urls.PartsHandler) -> Route:
+        application = asgi(answering(partial(handler, parts)), body_limit=limit)
+        return Route(path, _Endpoint(application), methods=["GET"])
+
+    routes = [route(path, handler) for path, handler in urls.cold().items()]
+    starlette = Starlette(routes=routes, exception_handlers={HTTPException: _not_routed})
+    starlette.router.redirect_slashes = False
+    return starlette
+
+
+class _Endpoint:
+    """An ASGI application as a route's endpoint (Starlette takes instances for that)."""
+
+    def __init__(self, application: ASGIApp) -> None:
+        self._application = application
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._application(scope, receive, send)
+
+
+async def _not_routed(request: Request, refusal: Exception) -> Response:
+    """No such path, or not with this method."""
+    status = getattr(refusal, "status_code", 500)
+    error: AperturaError
+    if status == 405:
+        allowed = (getattr(refusal, "headers", None) or {}).get("Allow", "GET")
+        error = MethodNotAllowed(
+            f"{request.url.path} does not take {request.method}.", headers={"Allow": allowed}
+        )
+    else:
+        error = NotFound(f"There is no endpoint {request.method} {request.url.path} here.")
+    headers = {"x-request-id": new_call_id(), **error.headers}
+    body = openai_chat.render_error(error)
+    return Response(body, error.status, headers, media_type="application/json")

@@ -1,0 +1,137 @@
+"""`apertura serve --dev`: the first run, with everything made up that a first run needs.
+
+A root secret and a database in the data folder, an organization, a user and a key, and the embedded
+model as a process of its own. All of it is kept: a second start finds it and makes nothing twice;
+the key is shown once, as keys are.
+
+What it is not: a way to run in production. The rule that keeps it honest: nothing here is reached
+without `--dev`.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets as randomness
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+from apertura.cli.shared import say
+from apertura.domain import keys, secrets
+from apertura.domain.catalog import OfferRow, ProviderRow
+from apertura.jobs.local_model import LocalModel
+from apertura.providers import local
+from apertura.settings import Settings
+from apertura.store import identity
+from apertura.store import keys as key_store
+from apertura.store.database import Database
+from apertura.store.identity import ID_BYTES
+from apertura.store.keys import KeyRecord
+from apertura.telemetry import log
+
+ORGANIZATION = "dev"
+EMAIL = "dev@localhost"
+
+
+class LocalRows(msgspec.Struct, frozen=True, kw_only=True):
+    """The local model as the catalogue sees it; empty without one."""
+
+    providers: tuple[ProviderRow, ...] = ()
+    offers: tuple[OfferRow, ...] = ()
+
+
+def with_secret(settings: Settings) -> Settings:
+    """The settings with the secret of the data folder, made up at the first start."""
+    if settings.secret:
+        return settings
+    folder = Path(settings.data)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / "secret"
+    try:
+        made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return msgspec.structs.replace(settings, secret=path.read_text().strip())
+    secret = randomness.token_hex(32)
+    with os.fdopen(made, "w") as file:
+        file.write(secret + "\n")
+    return msgspec.structs.replace(settings, secret=secret)
+
+
+@asynccontextmanager
+async def local_model(settings: Settings) -> AsyncIterator[LocalRows]:
+    """The embedded model while the server runs; nothing without `--dev`."""
+    if not (settings.dev and settings.local_model):
+        yield LocalRows()
+        return
+    Path(settings.data).mkdir(mode=0o700, parents=True, exist_ok=True)
+    model = LocalModel(
+        threads=os.cpu_count() or 1,
+        log=Path(settings.data) / "local-model.log",
+        on_trouble=lambda line: log("local_model", message=line),
+    )
+    say("Starting the local model (SmolLM2, 135 million parameters) …")
+    endpoint = await model.start(on_progress=say)
+    try:
+        yield LocalRows(
+            providers=(local.provider(endpoint.base_url, endpoint.api_key),),
+            offers=local.offers(endpoint.models),
+        )
+    finally:
+        await model.stop()
+
+
+async def welcome(settings: Settings, database: Database, url: str, rows: LocalRows) -> None:
+    """Make what is missing, and say how to make the first call."""
+    key = await _first_key(settings, database)
+    model = rows.offers[0].model if rows.offers else "MODEL"
+    say("")
+    say(f"{settings.name} is ready.")
+    say(f"  Base URL   {url}/v1")
+    if key is None:
+        say(
+            f"  API key    made at the first start; another: apertura keys create {_again(settings)}"
+        )
+        say("")
+        return
+    say(f"  API key    {key}   (shown only now)")
+    say(f"  Model      {model}")
+    say("")
+    say("Try it:")
+    body = '{"model": "%s", "messages": [{"role": "user", "content": "Say hello."}]}' % model
+    say(f"  curl {url}/v1/chat/completions -H 'Authorization: Bearer {key}' \\")
+    say(f"       -H 'Content-Type: application/json' -d '{body}'")
+    say("")
+
+
+async def _first_key(settings: Settings, database: Database) -> str | None:
+    """The first key of a new installation; None if there has been one."""
+    if await identity.find_organization(database, ORGANIZATION) is not None:
+        return None
+    now = time.time_ns() // 1_000_000
+    org = await identity.create_organization(
+        database, ORGANIZATION, random=randomness.token_bytes(ID_BYTES), now_ms=now
+    )
+    user = await identity.find_user(database, EMAIL) or await identity.create_user(
+        database, EMAIL, "Developer", random=randomness.token_bytes(ID_BYTES), now_ms=now
+    )
+    await identity.add_member(database, org.id, user.id, "owner")
+    minted = keys.mint(randomness.token_bytes(keys.RANDOM_BYTES))
+    pepper = secrets.derive(settings.secret, secrets.KEY_DIGEST)
+    record = KeyRecord(
+        id=minted.id,
+        org_id=org.id,
+        user_id=user.id,
+        name="first key",
+        digest=keys.digest(minted.key.encode(), pepper),
+        last4=minted.last4,
+        created_at=now,
+    )
+    await key_store.create(database, record)
+    return minted.key
+
+
+def _again(settings: Settings) -> str:
+    return f"--org {ORGANIZATION} --name NAME --dev --data {settings.data}"

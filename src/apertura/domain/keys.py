@@ -1,0 +1,144 @@
+"""API keys: what they look like, how they are recognized, and what one allows.
+
+A key is `sk-` (or `sk-sub-` for a subscription's) and 48 letters and digits: 12 of public id, which
+names the key in lists and logs; 30 of secret, which nobody keeps; 6 check digits over all before
+them, so that a mistyped key is refused without asking the database. Only a keyed digest is stored.
+
+What it is not: where keys are kept (`store.keys`) or how a request carries one (`api.caller`). The
+rule that keeps it honest: nothing here can turn a digest back into a key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import zlib
+from collections.abc import Iterable
+from typing import NewType
+
+import msgspec
+
+from apertura.errors import AuthenticationFailed, BadRequest, Forbidden
+
+KeyId = NewType("KeyId", str)
+OrgId = NewType("OrgId", str)
+
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+PREFIXES = {"standard": "sk-", "subscription": "sk-sub-"}
+ID_LENGTH, SECRET_LENGTH, CHECK_LENGTH = 12, 30, 6
+BODY_LENGTH = ID_LENGTH + SECRET_LENGTH + CHECK_LENGTH
+RANDOM_BYTES = 40
+"""What `mint` wants: 42 digits of base 62 are 250 bits, and some to spare against bias."""
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Minted(msgspec.Struct, frozen=True, kw_only=True):
+    """A new key. `key` is shown once and then forgotten."""
+
+    key: str
+    id: KeyId
+    last4: str
+
+
+class KeyPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """What a key allows. Empty `models` or `networks` means all; times in ms since 1970."""
+
+    enabled: bool = True
+    org_active: bool = True
+    expires_at: int | None = None
+    models: frozenset[str] = frozenset()
+    networks: tuple[Network, ...] = ()
+
+
+def mint(randomness: bytes, kind: str = "standard") -> Minted:
+    """A key from `RANDOM_BYTES` bytes of randomness."""
+    if len(randomness) != RANDOM_BYTES:
+        raise ValueError(f"a key needs {RANDOM_BYTES} bytes of randomness")
+    body = _base62(int.from_bytes(randomness, "big"), ID_LENGTH + SECRET_LENGTH)
+    body += _check_digits(body)
+    return Minted(key=PREFIXES[kind] + body, id=KeyId(body[:ID_LENGTH]), last4=body[-4:])
+
+
+def is_well_formed(key: str) -> bool:
+    """Whether the check digits fit: a typing error passes once in 57 billion."""
+    body = key[3:] if key.startswith("sk-") else ""
+    if body.startswith(("sub-", "sub_")):
+        body = body[4:]
+    if len(body) != BODY_LENGTH or not (body.isascii() and body.isalnum()):
+        return False
+    return _check_digits(body[:-CHECK_LENGTH]) == body[-CHECK_LENGTH:]
+
+
+def digest(key: bytes, pepper: bytes) -> str:
+    """The keyed digest under which a key is stored and found: BLAKE2b-256, in hex.
+
+    A key has 178 secret bits, so no slow hash is needed: there is nothing to guess.
+    """
+    if key.startswith(b"sk-sub_"):
+        key = b"sk-sub-" + key[7:]
+    return hashlib.blake2b(key, key=pepper, digest_size=32).hexdigest()
+
+
+def check(policy: KeyPolicy, *, address: str, now_ms: int) -> None:
+    """Refuse a key that is disabled, expired, suspended, or used from elsewhere, in that order."""
+    if not policy.enabled:
+        raise AuthenticationFailed("This API key is disabled. Its owner can enable it again.")
+    if policy.expires_at is not None and now_ms >= policy.expires_at:
+        raise AuthenticationFailed("This API key has expired.", code="expired_api_key")
+    if not policy.org_active:
+        raise Forbidden("This organization is suspended.", code="account_suspended")
+    if policy.networks and not is_within(address, policy.networks):
+        raise Forbidden(
+            f"This API key may not be used from {address}: it is not in the key's address list.",
+            code="ip_not_allowed",
+        )
+
+
+def check_model(policy: KeyPolicy, model: str) -> None:
+    """Refuse a model that the key's list leaves out."""
+    if policy.models and model not in policy.models:
+        raise Forbidden(
+            "This API key may not use this model: it is not in the key's model list.",
+            code="model_access_denied",
+            param="model",
+        )
+
+
+def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
+    """Addresses and subnets such as "10.0.0.1" or "192.168.1.0/24". Raises: BadRequest."""
+    return tuple(_network(text.strip()) for text in texts if text.strip())
+
+
+def is_within(address: str, networks: Iterable[Network]) -> bool:
+    """Whether an address is in one of the networks; v4 mapped into v6 counts as v4."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(ip, "ipv4_mapped", None)
+    ip = mapped or ip
+    return any(ip in network for network in networks if network.version == ip.version)
+
+
+def _network(text: str) -> Network:
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise BadRequest(
+            f"{text!r} is neither an address nor a subnet such as 192.168.1.0/24.",
+            code="invalid_parameter",
+            param="ips",
+        ) from None
+
+
+def _base62(number: int, length: int) -> str:
+    digits = []
+    for _ in range(length):
+        number, digit = divmod(number, 62)
+        digits.append(ALPHABET[digit])
+    return "".join(digits)
+
+
+def _check_digits(body: str) -> str:
+    return _base62(zlib.crc32(body.encode()), CHECK_LENGTH)

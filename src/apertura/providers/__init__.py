@@ -1,0 +1,1 @@
+"""Who says it, and where: builds an HTTP request for a provider, and reads its reply."""

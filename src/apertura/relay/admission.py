@@ -1,0 +1,58 @@
+"""May this call start: limits first, then funds.
+
+Limits are taken here, all or nothing; funds will be held here too (`docs/architecture.md`, the path
+of a dollar). A refused call takes nothing, reaches no provider and costs nothing.
+
+What it is not: the arithmetic of either. The rule that keeps it honest: no call reaches a provider
+without having passed through `admit`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from apertura.domain import limits
+from apertura.domain.identity import Caller
+from apertura.domain.limits import Standing
+from apertura.errors import RateLimited, Unavailable
+from apertura.relay.settlement import Settlement
+from apertura.store.counters import MemoryCounters
+
+
+class Admission:
+    """The gate in front of the relay."""
+
+    def __init__(self, counters: MemoryCounters, settlement: Settlement) -> None:
+        self._counters = counters
+        self._settlement = settlement
+        self._clock = asyncio.get_running_loop().time
+        self.refused = 0
+
+    def admit(self, caller: Caller, address: str, model: str) -> Standing | None:
+        """Take the call from every limit that it falls under.
+
+        Raises: RateLimited; Unavailable, while the books cannot take any more calls.
+        """
+        if self._settlement.is_full():
+            raise Unavailable(
+                "Calls cannot be recorded right now. Try again shortly.",
+                headers={"Retry-After": "5"},
+            )
+        now = self._clock()
+        windows = self._counters.of_call(address, caller.key_id, model, now)
+        return self._admitted(limits.take_all(windows, now))
+
+    def count_stranger(self, address: str) -> None:
+        """A request without a good key counts against its address. Raises: RateLimited."""
+        now = self._clock()
+        self._admitted(limits.take_all(self._counters.of_address(address, now), now))
+
+    def _admitted(self, standing: Standing | None) -> Standing | None:
+        if standing is not None and not standing.admitted:
+            self.refused += 1
+            raise self._refusal(standing)
+        return standing
+
+    def _refusal(self, standing: Standing) -> RateLimited:
+        return limits.refusal(standing, time.time())

@@ -1,0 +1,118 @@
+"""One use of the gateway, from admission to settlement.
+
+`Call` is the one mutable value of the data plane: what is known of the call so far. The relay and
+the reply write to it; settlement reads it once, at the end. What it is not: the request or the
+reply; no content is ever in it.
+
+The rule that keeps it honest: `settled` is set once, by settlement alone.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Literal
+
+from apertura.domain.catalog import Offer
+from apertura.domain.identity import Caller
+from apertura.domain.usage import NOTHING, Usage
+from apertura.errors import AperturaError, BudgetSpent
+from apertura.providers.base import Operation
+
+Outcome = Literal["answered", "cut", "failed"]
+
+_random_bits = random.SystemRandom().getrandbits(64)
+_getrandbits = random.Random(_random_bits).getrandbits
+
+
+def new_call_id() -> str:
+    """`req_` and 32 hex digits: 48 bits of time in ms, so that rows are added in order, and 80 of
+    randomness, so that ids neither collide nor tell how many calls there are.
+    """
+    return "req_%012x%020x" % (time.time_ns() // 1_000_000, _getrandbits(80))
+
+
+class Call:
+    """What is known of a call. Times are the loop's seconds, but `started_ms` since 1970."""
+
+    __slots__ = (
+        "attempts",
+        "caller",
+        "content",
+        "deadline",
+        "error_code",
+        "first_at",
+        "id",
+        "model",
+        "offer",
+        "operation",
+        "outcome",
+        "settled",
+        "started",
+        "started_ms",
+        "status",
+        "streamed",
+        "usage",
+    )
+
+    def __init__(
+        self,
+        call_id: str,
+        caller: Caller,
+        operation: Operation,
+        model: str,
+        *,
+        streamed: bool,
+        started: float,
+        budget: float,
+    ) -> None:
+        self.id = call_id
+        self.caller = caller
+        self.operation = operation
+        self.model = model
+        self.streamed = streamed
+        self.started = started
+        self.started_ms = time.time_ns() // 1_000_000
+        self.deadline = started + budget
+        """By then the caller must have an answer, or the first content of one."""
+        self.attempts = 0
+        self.offer: Offer | None = None
+        self.first_at: float | None = None
+        self.content = False
+        """Something was answered that counts: a whole reply, or a first piece of one."""
+        self.usage: Usage = NOTHING
+        self.outcome: Outcome = "failed"
+        self.status = 500
+        self.error_code = ""
+        self.settled = False
+
+    def begin(self, offer: Offer) -> None:
+        """The next attempt."""
+        self.offer = offer
+        self.attempts += 1
+
+    def answered(self, usage: Usage) -> None:
+        """The reply is whole."""
+        self.content = True
+        self.outcome, self.status, self.usage = "answered", 200, usage
+
+    def cut(self, usage: Usage) -> None:
+        """The caller hung up. 499 is what proxies have come to call that."""
+        self.outcome, self.status, self.usage = "cut", 499, usage
+        self.error_code = "caller_hung_up"
+
+    def failed(self, error: AperturaError) -> None:
+        """No answer, or not all of one, through no fault of the caller's connection."""
+        self.outcome, self.status, self.error_code = "failed", error.status, error.code
+
+    def budget_spent(self) -> AperturaError:
+        """The error of a call whose whole time is up."""
+        budget_ms = round((self.deadline - self.started) * 1000)
+        return BudgetSpent(
+            f"No answer within {budget_ms} ms, in {self.attempts} attempt(s). "
+            "A longer X-Timeout header (in ms, at most 300000) allows more.",
+            headers={
+                "X-Timeout-Attempts": str(self.attempts),
+                "X-Timeout-Elapsed-Ms": str(budget_ms),
+            },
+        )

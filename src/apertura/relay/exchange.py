@@ -1,0 +1,212 @@
+"""One HTTP request and its reply, as the data plane sees them.
+
+`Exchange` is all that handlers know of the network on the caller's side: a request that is whole,
+and `respond`, or `start`, `write` and `end`. Two servers' sides speak it: `AsgiExchange` below, for
+any ASGI server, and the fast lane's (`fastlane`), without ASGI between.
+
+`write` never waits. What a slow caller leaves unread piles up only until `on_pause` is called, which
+stops the provider's side; `on_resume` starts it again. The rule that keeps it honest: a reply is
+ended once, by `respond` or `end`, or broken by `abort`, which the caller can tell from an end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+Headers = Iterable[tuple[bytes, bytes]]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+PAUSE_ABOVE = 256 * 1024
+"""Bytes that may wait for a slow caller before the provider is paused."""
+
+
+class Exchange:
+    """The base: a request, and where its reply has got to."""
+
+    __slots__ = (
+        "body",
+        "closed",
+        "finished",
+        "headers",
+        "id",
+        "method",
+        "on_pause",
+        "on_resume",
+        "oversized",
+        "path",
+        "peer",
+        "query",
+        "started",
+    )
+
+    def __init__(  # one argument for each part of a request
+        self,
+        method: str,
+        path: str,
+        query: bytes,
+        headers: dict[bytes, bytes],
+        body: bytes,
+        peer: str,
+    ) -> None:
+        self.id = ""
+        """The request id, given by whoever first handles it."""
+        self.method, self.path, self.query = method, path, query
+        self.headers, self.body, self.peer = headers, body, peer
+        self.started = self.finished = self.closed = False
+        self.oversized = False
+        """The body was larger than allowed and was not kept: to be refused by the handler."""
+        self.on_pause: Callable[[], None] | None = None
+        self.on_resume: Callable[[], None] | None = None
+
+    def header(self, name: bytes) -> str:
+        """A request header by its lower-case name; empty if absent."""
+        return self.headers.get(name, b"").decode("latin-1").strip()
+
+    def respond(self, status: int, headers: Headers, body: bytes) -> None:
+        """The whole reply at once."""
+        raise NotImplementedError
+
+    def start(self, status: int, headers: Headers) -> None:
+        """The head of a streamed reply."""
+        raise NotImplementedError
+
+    def write(self, data: bytes) -> None:
+        """A piece of a streamed reply."""
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """The streamed reply is whole."""
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """Break the connection: the caller must see that the reply is not whole."""
+        raise NotImplementedError
+
+
+Handler = Callable[[Exchange], Awaitable[None]]
+
+
+class AsgiExchange(Exchange):
+    """Over ASGI: what is written waits in a list until the server takes it."""
+
+    __slots__ = ("_news", "_out", "_paused", "_waiting")
+
+    def __init__(self, scope: Scope, body: bytes) -> None:
+        client = scope.get("client")
+        super().__init__(
+            scope["method"],
+            scope["path"],
+            scope.get("query_string", b""),
+            dict(scope["headers"]),
+            body,
+            client[0] if client else "",
+        )
+        self._out: list[MutableMapping[str, Any]] = []
+        self._news = asyncio.Event()
+        self._waiting = 0
+        self._paused = False
+
+    def respond(self, status: int, headers: Headers, body: bytes) -> None:
+        length = (b"content-length", b"%d" % len(body))
+        self.start(status, [*headers, length])
+        self._put({"type": "http.response.body", "body": body})
+        self.finished = True
+
+    def start(self, status: int, headers: Headers) -> None:
+        self.started = True
+        self._put({"type": "http.response.start", "status": status, "headers": list(headers)})
+
+    def write(self, data: bytes) -> None:
+        self._waiting += len(data)
+        self._put({"type": "http.response.body", "body": data, "more_body": True})
+        if self._waiting > PAUSE_ABOVE and self.on_pause is not None and not self._paused:
+            self._paused = True
+            self.on_pause()
+
+    def end(self) -> None:
+        self.finished = True
+        self._put({"type": "http.response.body", "body": b""})
+
+    def abort(self) -> None:
+        self.finished = True
+        self._put({"type": "abort"})
+
+    async def pump(self, send: Send) -> None:
+        """Hand what is written to the server, until the end."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            out, self._out = self._out, []
+            for message in out:
+                if self.closed:
+                    return
+                if message["type"] == "abort":
+                    raise BrokenReply
+                await send(message)
+                if message["type"] == "http.response.body" and not message.get("more_body"):
+                    return
+            self._drained()
+
+    def _put(self, message: MutableMapping[str, Any]) -> None:
+        self._out.append(message)
+        self._news.set()
+
+    def _drained(self) -> None:
+        self._waiting = sum(len(message.get("body", b"")) for message in self._out)
+        if self._paused and self._waiting <= PAUSE_ABOVE // 2:
+            self._paused = False
+            if self.on_resume is not None:
+                self.on_resume()
+
+
+class BrokenReply(Exception):
+    """Makes an ASGI server drop the connection in the middle of a reply, as `abort` wants."""
+
+
+def asgi(handler: Handler, *, body_limit: int) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    """A handler of exchanges as an ASGI application for one path."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        body = await _read_body(receive, body_limit)
+        if body is None:
+            return
+        exchange = AsgiExchange(scope, body[:body_limit])
+        exchange.oversized = len(body) > body_limit
+        work = asyncio.ensure_future(handler(exchange))
+        watch = asyncio.ensure_future(_watch(receive, exchange, work))
+        try:
+            await exchange.pump(send)
+            await work
+        finally:
+            watch.cancel()
+            if not work.done():
+                work.cancel()
+
+    return serve
+
+
+async def _read_body(receive: Receive, limit: int) -> bytes | None:
+    """The body, or its beginning if it is over the limit; None if the caller hung up in between."""
+    pieces: list[bytes] = []
+    size, more = 0, True
+    while more and size <= limit:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        piece = message.get("body", b"")
+        size += len(piece)
+        pieces.append(piece)
+        more = message.get("more_body", False)
+    return b"".join(pieces)
+
+
+async def _watch(receive: Receive, exchange: Exchange, work: asyncio.Future[None]) -> None:
+    """Cancel the call when its caller hangs up."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    exchange.closed = True
+    exchange.abort()
+    work.cancel()

@@ -1,0 +1,256 @@
+"""The heart: walk the route until one offer answers, and pass on its answer.
+
+For each offer: build the request, send it, read the reply; stop at the first that answers, or at an
+error that another offer would not mend. Whatever happens, the call is settled exactly once, before
+the last byte of a reply leaves.
+
+What it is not: who may call (`admission`), bytes on the network (`transport`), the passing of a
+stream (`reply`) or the price (`settlement`). The rule that keeps it honest: after the first content
+there is no second offer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from apertura.domain.catalog import Offer
+from apertura.domain.routing import Route
+from apertura.domain.usage import NOTHING, Usage
+from apertura.errors import AperturaError, Garbled, Stalled, Unavailable
+from apertura.providers.base import Provider
+from apertura.relay.call import Call
+from apertura.relay.exchange import Exchange
+from apertura.relay.reply import Passage, StreamTimers
+from apertura.relay.settlement import Settlement
+from apertura.relay.transport import Origin, Reply, Transport
+from apertura.wire.dialect import ReplyFacts, Tap
+from apertura.wire.estimate import tokens_of
+
+HeaderList = list[tuple[bytes, bytes]]
+JSON = (b"content-type", b"application/json")
+STREAM = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class Timers(msgspec.Struct, frozen=True, kw_only=True):
+    """The four timers of an attempt, in seconds (the first is the transport's)."""
+
+    first: float
+    idle: float
+    total: float
+
+
+class Question(Protocol):
+    """What is asked, in whatever dialect: the relay's view of a request."""
+
+    stream: bool
+    max_output: int | None
+
+    def render(self, model: str) -> bytes:
+        """The body for a provider that calls the model so."""
+        ...
+
+    def check(self, body: bytes) -> ReplyFacts:
+        """What a whole reply says. Raises: AperturaError."""
+        ...
+
+    def listen(self) -> Tap:
+        """For a streamed reply."""
+        ...
+
+    def estimate_input(self) -> int:
+        """Input tokens, where the provider did not say."""
+        ...
+
+    def render_stream_error(self, error: AperturaError) -> bytes:
+        """An error after the first content, in the caller's dialect."""
+        ...
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A provider and where it listens."""
+
+    provider: Provider
+    origin: Origin
+    keepalive: bool = True
+
+
+Attempt = Callable[[Call, Question, Offer, Exchange, HeaderList], Awaitable[None]]
+
+
+class Relay:
+    """The data plane of one process."""
+
+    def __init__(
+        self, transport: Transport, settlement: Settlement, timers: Timers, reply_limit: int
+    ) -> None:
+        self._transport, self._settlement = transport, settlement
+        self._timers, self._reply_limit = timers, reply_limit
+        self._stream_timers = StreamTimers(idle=timers.idle, total=timers.total)
+        self._clock = asyncio.get_running_loop().time
+        self.places: Mapping[str, Place] = {}
+        """By the provider's name; swapped together with the catalogue."""
+        self.running = 0
+
+    async def run(
+        self, call: Call, question: Question, route: Route, exchange: Exchange, headers: HeaderList
+    ) -> None:
+        """Answer one call.
+
+        Raises: AperturaError, while the caller has seen nothing yet; later errors go into the
+        stream, and the caller's hanging up ends in CancelledError as everywhere.
+        """
+        self.running += 1
+        attempt = self._stream if question.stream else self._whole
+        try:
+            await self._walk(call, question, route, exchange, headers, attempt)
+        except asyncio.CancelledError:
+            if not exchange.closed:  # not the caller's doing: we are being stopped
+                self._stop(call, question, exchange)
+            elif call.outcome == "failed":
+                call.cut(NOTHING)
+            raise
+        finally:
+            self.running -= 1
+            if not call.settled:
+                self._settlement.settle(call)
+
+    async def _walk(  # the whole of a call's context, handed through
+        self,
+        call: Call,
+        question: Question,
+        route: Route,
+        exchange: Exchange,
+        headers: HeaderList,
+        attempt: Attempt,
+    ) -> None:
+        last = len(route.offers) - 1
+        for number, offer in enumerate(route.offers):
+            call.begin(offer)
+            try:
+                await attempt(call, question, offer, exchange, headers)
+            except AperturaError as error:
+                call.failed(error)
+                if exchange.started:
+                    self._fail_inside(call, error, question, exchange)
+                    return
+                if number == last or not error.retryable or call.deadline <= self._clock():
+                    raise
+            else:
+                return
+
+    async def _whole(
+        self,
+        call: Call,
+        question: Question,
+        offer: Offer,
+        exchange: Exchange,
+        headers: HeaderList,
+    ) -> None:
+        """One attempt at an answer that is sent at once."""
+        upstream = await self._send(call, question, offer, total=True)
+        body = await self._read(upstream)
+        if upstream.status != 200:
+            raise self._refusal(offer, upstream, body)
+        facts = question.check(body)
+        call.answered(facts.usage or self._estimate(question, facts.chars, offer))
+        self._settlement.settle(call)
+        exchange.respond(200, [JSON, *headers], facts.body)
+
+    async def _stream(
+        self,
+        call: Call,
+        question: Question,
+        offer: Offer,
+        exchange: Exchange,
+        headers: HeaderList,
+    ) -> None:
+        """One attempt at an answer that is passed on as it comes."""
+        upstream = await self._send(call, question, offer, total=False)
+        kind = upstream.headers.get(b"content-type", b"").lower()
+        if upstream.status != 200 or not kind.startswith(b"text/event-stream"):
+            body = await self._read(upstream)
+            raise self._no_stream(question, offer, upstream, body)
+        tap = question.listen()
+        passage = Passage(call, upstream, tap, exchange, self._stream_timers)
+        try:
+            await passage.run([*STREAM, *headers])
+        except asyncio.CancelledError:
+            if exchange.closed and call.content:
+                call.cut(tap.usage or self._estimate(question, tap.chars, offer))
+            raise
+        call.answered(tap.usage or self._estimate(question, tap.chars, offer))
+        self._settlement.settle(call)
+        passage.finish()
+
+    async def _send(self, call: Call, question: Question, offer: Offer, *, total: bool) -> Reply:
+        """Ask the offer's provider; its reply, once the head is in."""
+        place = self.places[offer.provider.name]
+        body = question.render(offer.upstream_model)
+        patience = self._timers.total if total else self._timers.first
+        until = self._clock() + patience
+        expiry = (until, _too_slow) if until < call.deadline else (call.deadline, call.budget_spent)
+        return await self._transport.send(
+            place.origin,
+            place.provider.build(call.operation, body),
+            limit=self._reply_limit,
+            expiry=expiry,
+        )
+
+    async def _read(self, upstream: Reply) -> bytes:
+        try:
+            return await upstream.read()
+        except asyncio.CancelledError:
+            upstream.abort()
+            raise
+
+    def _refusal(self, offer: Offer, upstream: Reply, body: bytes) -> AperturaError:
+        provider = self.places[offer.provider.name].provider
+        return provider.read_error(upstream.status, upstream.headers, body)
+
+    def _no_stream(
+        self, question: Question, offer: Offer, upstream: Reply, body: bytes
+    ) -> AperturaError:
+        """What came in place of a stream: an error, or nothing that we can pass on."""
+        if upstream.status != 200:
+            return self._refusal(offer, upstream, body)
+        try:
+            question.check(body)
+        except AperturaError as error:
+            return error
+        return Garbled("The provider answered at once where a stream was asked for.")
+
+    def _stop(self, call: Call, question: Question, exchange: Exchange) -> None:
+        error = Unavailable("The server is stopping. Try again.", headers={"Retry-After": "5"})
+        call.failed(error)
+        if exchange.started:
+            self._fail_inside(call, error, question, exchange)
+        elif not exchange.finished:
+            raise error
+
+    def _fail_inside(
+        self, call: Call, error: AperturaError, question: Question, exchange: Exchange
+    ) -> None:
+        """The caller has seen a part: the error goes into the stream, which ends without success."""
+        if not call.settled:
+            self._settlement.settle(call)
+        if exchange.finished:
+            return
+        exchange.write(question.render_stream_error(error))
+        exchange.end()
+
+    def _estimate(self, question: Question, chars: int, offer: Offer) -> Usage:
+        output = tokens_of(chars)
+        bounds = [b for b in (question.max_output, offer.max_output) if b is not None]
+        return Usage(input=question.estimate_input(), output=min([output, *bounds]), estimated=True)
+
+
+def _too_slow() -> AperturaError:
+    return Stalled("The provider took too long to answer.")

@@ -1,0 +1,147 @@
+"""Passing a provider's stream to the caller, piece by piece, and knowing how it ended.
+
+`Passage` is one stream on its way: the transport pushes reads in, the tap looks at each event and
+says what of it the caller gets, the exchange sends it. One read, one send; no task runs in between.
+Nothing is sent before the first content, so that until then the call can still become another offer
+or a proper HTTP error; from then on an error goes inside the stream.
+
+What it is not: the choice of the offer (`relay`) or the price (`settlement`). The rule that keeps it
+honest: the success marker is sent only after `finish`, which the relay calls once the call is
+settled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from apertura.errors import AperturaError, Garbled, Internal, Stalled
+from apertura.relay.call import Call
+from apertura.relay.exchange import Exchange, Headers
+from apertura.relay.transport import Reply
+from apertura.telemetry import log
+from apertura.wire.dialect import Tap
+
+HELD_MOST = 1 << 20
+"""Bytes that may come before the first content."""
+
+
+class StreamTimers:
+    """What the passage may wait for. Seconds."""
+
+    __slots__ = ("idle", "total")
+
+    def __init__(self, *, idle: float, total: float) -> None:
+        self.idle, self.total = idle, total
+
+
+class Passage:
+    """One stream from one offer to the caller."""
+
+    def __init__(
+        self, call: Call, upstream: Reply, tap: Tap, exchange: Exchange, timers: StreamTimers
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self._clock = loop.time
+        self._call, self._upstream, self._tap, self._exchange = call, upstream, tap, exchange
+        self._idle = timers.idle
+        self._until = call.started + timers.total
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._headers: Headers = ()
+        self._done: asyncio.Future[None] = loop.create_future()
+
+    async def run(self, headers: Headers) -> None:
+        """Pass the stream; returns when it is whole, but for its success marker.
+
+        Raises: AperturaError; `exchange.started` tells whether the caller has seen any of it.
+        """
+        self._headers = headers
+        exchange = self._exchange
+        exchange.on_pause, exchange.on_resume = self._pause, self._upstream.resume
+        try:
+            self._upstream.pipe(self._take, self._ended)
+            await self._done
+        finally:
+            exchange.on_pause = exchange.on_resume = None
+            self._upstream.abort()
+
+    def finish(self) -> None:
+        """Send the success marker: the call is settled."""
+        self._exchange.write(self._end)
+        self._exchange.end()
+
+    def _take(self, data: bytes) -> None:
+        """One read of the provider's. Nothing may leave here but through `_fail`."""
+        try:
+            out = self._tap.feed(data)
+        except AperturaError as error:
+            self._send(self._tap.salvage)
+            self._fail(error)
+            return
+        except Exception as bug:  # the stream's own boundary: see `errors`
+            log("bug", where="passage", call_id=self._call.id, error=repr(bug))
+            self._fail(Internal("The reply could not be read."))
+            return
+        self._send(out)
+
+    def _send(self, out: bytes) -> None:
+        if self._exchange.started:
+            if out:
+                self._exchange.write(out)
+            now = self._clock()
+            self._upstream.expect(min(now + self._idle, self._until), _went_quiet)
+            return
+        if out:
+            self._held.append(out)
+            self._held_bytes += len(out)
+        if self._tap.content:
+            self._commit()
+        elif self._held_bytes > HELD_MOST:
+            self._fail(Garbled("The provider sent much, and no content."))
+
+    def _commit(self) -> None:
+        """The first content is here: this offer is the one that answers."""
+        now = self._call.first_at = self._clock()
+        self._call.content = True
+        self._exchange.start(200, self._headers)
+        self._exchange.write(b"".join(self._held))
+        self._held = []
+        self._upstream.expect(min(now + self._idle, self._until), _went_quiet)
+
+    def _ended(self, error: AperturaError | None) -> None:
+        """No more will come."""
+        if self._done.done():
+            return
+        if error is None:
+            try:
+                self._end = self._tap.close()
+            except AperturaError as cut:
+                self._send(self._tap.salvage)
+                error = cut
+        if error is not None:
+            self._fail(error)
+            return
+        if not self._exchange.started:  # a whole answer without content is an answer all the same
+            self._exchange.start(200, self._headers)
+            self._exchange.write(b"".join(self._held))
+        self._done.set_result(None)
+
+    def _fail(self, error: AperturaError) -> None:
+        if not self._done.done():
+            self._done.set_exception(error)
+        self._upstream.abort()
+
+    def _pause(self) -> None:
+        """A slow caller: stop reading, and stop counting the provider's silence."""
+        self._upstream.pause()
+        self._upstream.expect(self._until, _took_too_long)
+
+    _end = b""
+
+
+def _went_quiet() -> AperturaError:
+    return Stalled("The provider stopped in the middle of its answer.")
+
+
+def _took_too_long() -> AperturaError:
+    return Stalled("The answer took longer than this installation allows.")

@@ -1,0 +1,158 @@
+"""From the end of a call to the books.
+
+`settle` is called once at the end of every call: it prices the usage, writes one line to the
+journal (a copy into mapped memory: it survives `kill -9` when it returns) and adds the row to the
+batch. Every few dozen milliseconds a batch becomes one database transaction, and its journal lines
+are done with. After a crash the lines left in the journal are settled again; a call's unique id
+makes that harmless.
+
+What it is not: where the books are kept (`store.usage`). The rule that keeps it honest: no reply's
+last byte leaves before `settle` has returned, and a batch leaves memory only when it is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from apertura.domain.money import Nano
+from apertura.domain.pricing import cost
+from apertura.domain.usage import tidy
+from apertura.errors import AperturaError
+from apertura.relay.call import Call
+from apertura.store import usage
+from apertura.store.database import Database
+from apertura.store.journal import Journal
+from apertura.store.usage import UsageRow
+from apertura.telemetry import Meters
+
+BATCH_SECONDS = 0.03
+BATCH_MOST = 5_000
+"""Rows per transaction: a backlog is written in pieces, so that none blocks others for long."""
+BACKLOG_MOST = 200_000
+"""Rows that may wait while the database is away, about 100 MB; then new calls are refused."""
+RETRY_SECONDS = 1.0
+
+
+class Settlement:
+    """The journal, the batch, and the task that writes it."""
+
+    def __init__(self, database: Database, journal: Journal, meters: Meters) -> None:
+        self._database, self._journal, self._meters = database, journal, meters
+        self._rows: list[UsageRow] = []
+        self._mark = 0
+        self._clock = asyncio.get_running_loop().time
+        self._writing = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self._woken = asyncio.Event()
+
+    async def start(self) -> int:
+        """Settle what an earlier life left in the journal, then begin; returns how many rows."""
+        rows = [usage.decode(line) for line in self._journal.pending]
+        for begin in range(0, len(rows), BATCH_MOST):
+            await usage.record(self._database, rows[begin : begin + BATCH_MOST])
+        self._journal.forget()
+        self._task = asyncio.get_running_loop().create_task(self._run())
+        return len(rows)
+
+    def settle(self, call: Call) -> Nano:
+        """End a call: its cost, in the journal and on its way to the books."""
+        if call.settled:
+            raise AssertionError(f"call {call.id} was settled twice")
+        call.settled = True
+        row = self._row(call)
+        self._mark = self._journal.append(usage.encode(row))
+        self._rows.append(row)
+        self._meters.call(row)
+        if len(self._rows) == 1:
+            self._woken.set()
+        return Nano(row.cost)
+
+    def is_full(self) -> bool:
+        """Whether the database has been away for so long that no more calls may start."""
+        return len(self._rows) >= BACKLOG_MOST
+
+    def backlog(self) -> int:
+        """Rows that are not in the books yet."""
+        return len(self._rows)
+
+    async def flush(self) -> None:
+        """Return when all that is settled by now is in the books. Raises: Unavailable."""
+        async with self._writing:
+            while self._rows:
+                await self._write_batch()
+
+    async def close(self) -> None:
+        """Write the last batch; what cannot be written stays in the journal."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        with contextlib.suppress(AperturaError):
+            await self.flush()
+        await asyncio.to_thread(self._meters.flush)
+        await self._journal.sync()
+
+    async def _run(self) -> None:
+        while True:
+            await self._woken.wait()
+            await asyncio.sleep(BATCH_SECONDS)
+            self._woken.clear()
+            await asyncio.to_thread(self._meters.flush)
+            try:
+                await self.flush()
+            except AperturaError:
+                self._meters.write_failed()
+                self._woken.set()
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _write_batch(self) -> None:
+        rows = self._rows[:BATCH_MOST]
+        mark = self._mark if len(rows) == len(self._rows) else None
+        await usage.record(self._database, rows)
+        del self._rows[: len(rows)]
+        if mark is not None:
+            self._journal.settled(mark)
+
+    def _row(self, call: Call) -> UsageRow:
+        offer, used = call.offer, tidy(call.usage)
+        charged = is_charged(call)
+        price = offer.price if offer is not None else None
+        first = call.first_at
+        return UsageRow(
+            call_id=call.id,
+            org_id=call.caller.org_id,
+            key_id=call.caller.key_id,
+            model=call.model,
+            provider=offer.provider.name if offer is not None else "",
+            offer=offer.id if offer is not None else "",
+            operation=call.operation,
+            streamed=call.streamed,
+            status=call.status,
+            outcome=call.outcome,
+            error_code=call.error_code,
+            started_ms=call.started_ms,
+            first_ms=None if first is None else int((first - call.started) * 1000),
+            total_ms=int((self._clock() - call.started) * 1000),
+            attempts=call.attempts,
+            input=used.input,
+            cache_read=used.cache_read,
+            cache_write=used.cache_write,
+            cache_write_1h=used.cache_write_1h,
+            audio_input=used.audio_input,
+            output=used.output,
+            reasoning=used.reasoning,
+            audio_output=used.audio_output,
+            estimated=used.estimated,
+            cost=cost(used, price) if charged and price is not None else 0,
+            price_id=offer.price_id if offer is not None else "",
+        )
+
+
+def is_charged(call: Call) -> bool:
+    """A call is paid for when it was answered, or cut by its caller after content had come; and
+    never when a chat model put out no token.
+    """
+    if call.outcome == "failed" or not call.content:
+        return False
+    return call.operation != "chat" or call.usage.output > 0

@@ -1,0 +1,1 @@
+"""What is kept: SQL and nothing else."""

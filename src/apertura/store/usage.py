@@ -1,0 +1,219 @@
+"""One row for each call, and the sums of them by key, model and day.
+
+What it is: the value that the journal keeps and the books take in, its insertion, and the questions
+that are answered from the sums. What it is not: what a call costs (`pricing`) or the money
+(`ledger`).
+
+The rule that keeps it honest: a row and its share of the sums go in together, and a row that is
+known by its call id changes neither, however often the journal brings it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from functools import lru_cache
+from typing import Any, Literal
+
+import msgspec
+
+from apertura.store.database import Database, Tx, placeholders
+
+_MS_PER_DAY = 86_400_000
+_DAY_ZERO = date(1970, 1, 1).toordinal()
+_SUMS_PER_STATEMENT = (16, 1)
+
+
+class UsageRow(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
+    """One call. Times: `started_ms` since 1970, the others since the start; cost in nano-dollars.
+
+    The order of the fields is the format of the journal: a new one goes to the end, with a default.
+    """
+
+    call_id: str
+    org_id: str
+    key_id: str
+    model: str
+    provider: str
+    offer: str
+    operation: Literal["chat", "embeddings"]
+    streamed: bool
+    status: int
+    outcome: Literal["answered", "cut", "failed"]
+    error_code: str
+    started_ms: int
+    first_ms: int | None
+    total_ms: int
+    attempts: int
+    input: int
+    cache_read: int
+    cache_write: int
+    cache_write_1h: int
+    audio_input: int
+    output: int
+    reasoning: int
+    audio_output: int
+    estimated: bool
+    cost: int
+    price_id: str
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """Sums over calls: tokens, and cost in nano-dollars."""
+
+    calls: int = 0
+    input: int = 0
+    output: int = 0
+    cost: int = 0
+
+
+class Part(Totals, frozen=True, kw_only=True):
+    """The sums of one model, or of one day (`2026-01-31`)."""
+
+    name: str
+
+
+_COLUMNS = UsageRow.__struct_fields__
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(UsageRow)
+_STREAMED, _ESTIMATED = _COLUMNS.index("streamed"), _COLUMNS.index("estimated")
+
+
+def encode(row: UsageRow) -> bytes:
+    """One compact line, without a line feed."""
+    return _encoder.encode(row)
+
+
+def decode(line: bytes) -> UsageRow:
+    """Raises msgspec.DecodeError (a ValueError): it is no line of `encode`."""
+    return _decoder.decode(line)
+
+
+def _values(row: UsageRow) -> list[Any]:
+    """What is stored. Truth as 0 and 1: a bool costs the SQLite module a microsecond to look up."""
+    values = list(msgspec.structs.astuple(row))
+    values[_STREAMED] = 1 if row.streamed else 0
+    values[_ESTIMATED] = 1 if row.estimated else 0
+    return values
+
+
+@lru_cache(maxsize=16)
+def _date(day: int) -> str:
+    return date.fromordinal(_DAY_ZERO + day).isoformat()
+
+
+def day_of(ms: int) -> str:
+    """The day (UTC) of milliseconds since 1970, as `2026-01-31`."""
+    return _date(ms // _MS_PER_DAY)
+
+
+class _Replayed(Exception):
+    """Some rows of a batch were known already; nothing of it was kept."""
+
+
+async def record(db: Database, rows: list[UsageRow]) -> int:
+    """Keep rows and add them to the sums, in one transaction; return how many were new."""
+
+    async def at_once(tx: Tx) -> int:
+        new = await tx.insert_many("usage", _COLUMNS, [_values(row) for row in rows])
+        if new != len(rows):
+            raise _Replayed
+        await _add_to_days(tx, rows)
+        return new
+
+    async def one_by_one(tx: Tx) -> int:
+        fresh = [row for row in rows if await tx.insert_many("usage", _COLUMNS, [_values(row)])]
+        await _add_to_days(tx, fresh)
+        return len(fresh)
+
+    try:
+        return await db.write(at_once)
+    except _Replayed:  # after a restart, when the journal brings rows again
+        return await db.write(one_by_one)
+
+
+async def _add_to_days(tx: Tx, rows: Iterable[UsageRow]) -> None:
+    sums: dict[tuple[str, str, str], list[Any]] = {}
+    for row in rows:
+        key = (row.key_id, _date(row.started_ms // _MS_PER_DAY), row.model)
+        total = sums.get(key)
+        if total is None:
+            sums[key] = [row.key_id, row.org_id, row.model, key[1], 1]
+            sums[key] += [row.input, row.output, row.cost]
+        else:
+            total[4] += 1
+            total[5] += row.input
+            total[6] += row.output
+            total[7] += row.cost
+    # In the order of the primary key: transactions side by side then never wait in a circle.
+    ordered, at = [sums[key] for key in sorted(sums)], 0
+    for size in _SUMS_PER_STATEMENT:
+        while len(ordered) - at >= size:
+            values = [value for total in ordered[at : at + size] for value in total]
+            await tx.execute(_add_sql(size), values)
+            at += size
+
+
+@lru_cache(maxsize=8)
+def _add_sql(size: int) -> str:
+    numbers = ("calls", "input", "output", "cost")
+    return (
+        f"INSERT INTO usage_days (key_id, org_id, model, day, {', '.join(numbers)}) "
+        f"VALUES {placeholders(8, size)} ON CONFLICT (key_id, day, model) DO UPDATE SET "
+        + ", ".join(f"{name} = usage_days.{name} + excluded.{name}" for name in numbers)
+    )
+
+
+_SUMS = ", ".join(
+    f"CAST(COALESCE(SUM({name}), 0) AS BIGINT)" for name in ("calls", "input", "output", "cost")
+)
+
+
+async def totals(db: Database, key_id: str) -> Totals:
+    """Everything that a key has ever used."""
+    return await _totals(db, "key_id", key_id)
+
+
+async def org_totals(db: Database, org_id: str) -> Totals:
+    """Everything that an organization has ever used."""
+    return await _totals(db, "org_id", org_id)
+
+
+async def by_model(db: Database, key_id: str, first: str, last: str) -> list[Part]:
+    """A key's use from day `first` to day `last`, both included, by model."""
+    return await _parts(db, ("key_id", key_id), "model", first, last)
+
+
+async def by_day(db: Database, key_id: str, first: str, last: str) -> list[Part]:
+    """So, by day; days without a call are left out."""
+    return await _parts(db, ("key_id", key_id), "day", first, last)
+
+
+async def org_by_model(db: Database, org_id: str, first: str, last: str) -> list[Part]:
+    """An organization's use from day `first` to day `last`, both included, by model."""
+    return await _parts(db, ("org_id", org_id), "model", first, last)
+
+
+async def org_by_day(db: Database, org_id: str, first: str, last: str) -> list[Part]:
+    """So, by day; days without a call are left out."""
+    return await _parts(db, ("org_id", org_id), "day", first, last)
+
+
+async def _totals(db: Database, owner: str, owner_id: str) -> Totals:
+    rows = await db.read(f"SELECT {_SUMS} FROM usage_days WHERE {owner} = ?", (owner_id,))
+    calls, tokens_in, tokens_out, cost = rows[0]
+    return Totals(calls=calls, input=tokens_in, output=tokens_out, cost=cost)
+
+
+async def _parts(
+    db: Database, owner: tuple[str, str], group: str, first: str, last: str
+) -> list[Part]:
+    rows = await db.read(
+        f"SELECT {group}, {_SUMS} FROM usage_days WHERE {owner[0]} = ? AND day BETWEEN ? AND ? "
+        f"GROUP BY {group} ORDER BY {group}",
+        (owner[1], first, last),
+    )
+    return [
+        Part(name=name, calls=calls, input=tokens_in, output=tokens_out, cost=cost)
+        for name, calls, tokens_in, tokens_out, cost in rows
+    ]

@@ -1,0 +1,193 @@
+"""What this process tells its operator: log lines and metrics, their names and their set-up.
+
+One JSON line per call (the words of the glossary, as in the usage row) and one per event of the
+process; metrics in Prometheus' format. Names of what concerns models follow OpenTelemetry's
+`gen_ai` conventions where there is one. What it is not: the books; a metric may be lost in a crash.
+
+The rule that keeps it honest: no prompt, reply or key is ever in a line or a label, and nothing on
+the path of a call formats or writes one: calls are tallied in plain integers, and their lines
+written in batches.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol, TextIO
+
+import msgspec
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+"""Upper edges of the histograms' buckets."""
+LINES_MOST = 10_000
+"""Log lines that may wait for a slow reader of our output; past it they are counted, not kept."""
+
+
+class CallRow(Protocol):
+    """What is read of a usage row here."""
+
+    model: str
+    provider: str
+    operation: str
+    outcome: str
+    status: int
+    first_ms: int | None
+    total_ms: int
+    input: int
+    output: int
+    cost: int
+
+    @property
+    def __struct_fields__(self) -> tuple[str, ...]:
+        """The names of all fields, as msgspec gives them."""
+
+
+class Histogram:
+    """Seconds, tallied by bucket."""
+
+    __slots__ = ("buckets", "total")
+
+    def __init__(self) -> None:
+        self.buckets = [0] * (len(SECONDS) + 1)
+        self.total = 0.0
+
+    def add(self, seconds: float) -> None:
+        self.buckets[bisect_left(SECONDS, seconds)] += 1
+        self.total += seconds
+
+    def cumulative(self) -> list[tuple[str, float]]:
+        """As Prometheus wants them: each bucket with all before it."""
+        edges, so_far, out = [*map(str, SECONDS), "+Inf"], 0, []
+        for edge, count in zip(edges, self.buckets, strict=True):
+            so_far += count
+            out.append((edge, float(so_far)))
+        return out
+
+
+class Tally:
+    """The sums of one kind of call: a model at a provider with an outcome."""
+
+    __slots__ = ("calls", "cost", "first", "input", "output", "total")
+
+    def __init__(self) -> None:
+        self.calls = self.input = self.output = self.cost = 0
+        self.first, self.total = Histogram(), Histogram()
+
+
+class Meters:
+    """Everything that is counted; a collector for Prometheus, and the writer of call lines."""
+
+    def __init__(self, *, version: str, lines: TextIO | None = None) -> None:
+        self._tallies: dict[tuple[str, str, str, str, int], Tally] = {}
+        self._gauges: list[tuple[str, str, Callable[[], float]]] = []
+        self._lines_to = lines
+        self._lines: list[CallRow] = []
+        self._lines_lost = 0
+        self._write_failures = 0
+        self._version = version
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def call(self, row: CallRow) -> None:
+        """A call has ended."""
+        key = (row.model, row.provider, row.operation, row.outcome, row.status)
+        tally = self._tallies.get(key)
+        if tally is None:
+            tally = self._tallies[key] = Tally()
+        tally.calls += 1
+        tally.input += row.input
+        tally.output += row.output
+        tally.cost += row.cost
+        tally.total.add(row.total_ms / 1000)
+        if row.first_ms is not None:
+            tally.first.add(row.first_ms / 1000)
+        if self._lines_to is not None:
+            if len(self._lines) < LINES_MOST:
+                self._lines.append(row)
+            else:
+                self._lines_lost += 1
+
+    def write_failed(self) -> None:
+        """A batch could not be written to the books; it will be tried again."""
+        self._write_failures += 1
+
+    def gauge(self, name: str, help: str, read: Callable[[], float]) -> None:
+        """Something that is read when asked for."""
+        self._gauges.append((name, help, read))
+
+    def flush(self) -> None:
+        """Write the lines of the calls that have ended since the last time. May block: not for the
+        event loop's own thread.
+        """
+        lines, self._lines = self._lines, []
+        if lines and self._lines_to is not None:
+            encode = msgspec.json.encode
+            self._lines_to.write("".join(encode(_named(row)).decode() + "\n" for row in lines))
+            self._lines_to.flush()
+
+    def render(self) -> bytes:
+        """The page for Prometheus."""
+        return generate_latest(self._registry)
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing ahead of time: the labels are known when calls have been made."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """What prometheus-client asks of a collector."""
+        yield from self._calls()
+        for name, text, read in self._gauges:
+            yield GaugeMetricFamily(name, text, value=read())
+        lost = CounterMetricFamily("apertura_log_lines_lost", "Call lines not written.")
+        lost.add_metric([], self._lines_lost)
+        yield lost
+        failed = CounterMetricFamily("apertura_book_write_failures", "Batches to be tried again.")
+        failed.add_metric([], self._write_failures)
+        yield failed
+        info = GaugeMetricFamily("apertura_info", "The running version.", labels=["version"])
+        info.add_metric([self._version], 1)
+        yield info
+
+    def _calls(self) -> Iterator[Metric]:
+        labels = ["model", "provider", "operation", "outcome", "status"]
+        calls = CounterMetricFamily("apertura_calls", "Calls that have ended.", labels=labels)
+        tokens_in = CounterMetricFamily("apertura_input_tokens", "Input tokens.", labels=labels)
+        tokens_out = CounterMetricFamily("apertura_output_tokens", "Output tokens.", labels=labels)
+        costs = CounterMetricFamily("apertura_cost_nano_usd", "Cost, in nano-USD.", labels=labels)
+        total = HistogramMetricFamily(
+            "gen_ai_server_request_duration_seconds", "Whole calls.", labels=labels
+        )
+        first = HistogramMetricFamily(
+            "gen_ai_server_time_to_first_token_seconds", "To the first content.", labels=labels
+        )
+        for key, tally in self._tallies.items():
+            values = [*key[:4], str(key[4])]
+            calls.add_metric(values, tally.calls)
+            tokens_in.add_metric(values, tally.input)
+            tokens_out.add_metric(values, tally.output)
+            costs.add_metric(values, tally.cost)
+            total.add_metric(values, tally.total.cumulative(), tally.total.total)
+            first.add_metric(values, tally.first.cumulative(), tally.first.total)
+        return iter((calls, tokens_in, tokens_out, costs, total, first))
+
+
+def _named(row: CallRow) -> dict[str, object]:
+    return {"event": "call"} | {name: getattr(row, name) for name in row.__struct_fields__}
+
+
+def log(event: str, **fields: object) -> None:
+    """One JSON line about the process itself, on the error output."""
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    sys.stderr.write(json.dumps({"time": stamp, "event": event, **fields}, default=str) + "\n")
+    sys.stderr.flush()

@@ -1,0 +1,144 @@
+"""The calls to tools in one choice of an answer, from whatever pieces a provider sends.
+
+Providers differ: an index that is missing, null, the same for all, or begins at 1; an id in each
+piece, in the first, or new in each; arguments as text in many pieces, at once, as an object, or
+only in a closing message; the old `function_call`. What it is not: a check of the arguments; those
+are between the model and the caller.
+
+The rule that keeps it honest: calls come out numbered from 0 in the order in which they began, each
+with its id and name in its first piece, and none of its arguments is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from apertura.errors import Garbled
+from apertura.wire.events import ToolCall
+
+CALLS_MAX = 512
+HELD_MAX = 1024 * 1024
+"""Characters of arguments that wait for the name of their tool."""
+
+
+class _Call(msgspec.Struct, kw_only=True):
+    index: int
+    id: str = ""
+    name: str = ""
+    held: list[str] = msgspec.field(default_factory=list)
+    size: int = 0
+    begun: bool = False
+
+
+class CallPieces:
+    """The calls of one choice."""
+
+    __slots__ = ("_by_index", "_calls", "_choice")
+
+    def __init__(self, choice: int) -> None:
+        self._choice = choice
+        self._calls: list[_Call] = []
+        self._by_index: dict[int, _Call] = {}
+
+    @property
+    def any(self) -> bool:
+        """Whether a tool was called at all."""
+        return bool(self._calls)
+
+    def take(self, delta: dict[str, Any], *, whole: bool = False) -> list[ToolCall]:
+        """The pieces in a delta, or in the message that closes a stream (`whole`)."""
+        found = delta.get("tool_calls")
+        found = found if isinstance(found, list) else []
+        pieces: list[dict[str, Any]] = [piece for piece in found if isinstance(piece, dict)]
+        old = delta.get("function_call")
+        if isinstance(old, dict):
+            pieces.append({"index": 0, "function": old})
+        events: list[ToolCall] = []
+        for position, piece in enumerate(pieces):
+            function = piece.get("function")
+            function = function if isinstance(function, dict) else {}
+            name = _text(function.get("name"))
+            if whole and position < len(self._calls):
+                call = self._calls[position]
+                call.name = call.name or name
+            else:
+                call = self._call(piece, name)
+            if not (whole and call.size):
+                events.extend(self._more(call, _arguments(function.get("arguments"))))
+        return events
+
+    def rest(self) -> Iterator[ToolCall]:
+        """At the end: calls whose name never came."""
+        for call in self._calls:
+            if not call.begun:
+                yield self._begin(call)
+
+    def _call(self, piece: dict[str, Any], name: str) -> _Call:
+        """The call that a piece belongs to; a new one, if it begins one."""
+        index, call_id = piece.get("index"), _text(piece.get("id"))
+        if isinstance(index, int):
+            call = self._by_index.get(index)
+            # Some give each piece a new id; some give all calls the same index. A name tells.
+            if call is not None and name and call_id and call.id and call_id != call.id:
+                call = None
+        else:
+            call = self._unnumbered(call_id, name)
+        if call is None:
+            if len(self._calls) >= CALLS_MAX:
+                raise Garbled("The provider sent more tool calls than there can be.")
+            call = _Call(index=len(self._calls))
+            self._calls.append(call)
+        if isinstance(index, int):
+            self._by_index[index] = call
+        call.id = call.id or call_id
+        call.name = call.name or name
+        return call
+
+    def _unnumbered(self, call_id: str, name: str) -> _Call | None:
+        """The call of a piece without an index: by its id; else the last, unless it has a name."""
+        if call_id:
+            same = next((call for call in self._calls if call.id == call_id), None)
+            if same is not None or name:
+                return same
+        return self._calls[-1] if self._calls and not name else None
+
+    def _more(self, call: _Call, arguments: str) -> Iterator[ToolCall]:
+        call.size += len(arguments)
+        if call.begun:
+            if arguments:
+                yield ToolCall(index=call.index, arguments=arguments, choice=self._choice)
+            return
+        call.held.append(arguments)
+        if call.name:
+            yield self._begin(call)
+        elif call.size > HELD_MAX:
+            raise Garbled("The provider sent arguments for a tool without a name.")
+
+    def _begin(self, call: _Call) -> ToolCall:
+        call.begun = True
+        arguments = "".join(call.held)
+        call.held.clear()
+        return ToolCall(
+            index=call.index,
+            arguments=arguments,
+            id=call.id or f"call_{self._choice}_{call.index}",
+            name=call.name,
+            choice=self._choice,
+        )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _arguments(value: object) -> str:
+    """Arguments as JSON text; some providers send the object itself."""
+    if not isinstance(value, dict):
+        return _text(value)
+    try:
+        return msgspec.json.encode(value).decode()
+    except RecursionError:
+        raise Garbled("The provider sent arguments that are nested too deeply.") from None

@@ -1,0 +1,1 @@
+"""The tests: folders mirror src/apertura; clients/ and simulation/ stand beside them."""

@@ -1,0 +1,26 @@
+"""What every test shares: how hard Hypothesis tries.
+
+The small profile tries the same examples each time, so that a change is judged by what it changes;
+`make soak` sets HYPOTHESIS_PROFILE=soak, which searches for new ones and takes its time.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+
+from hypothesis import HealthCheck, settings
+
+# How long an example takes depends on what else this machine does.
+TIMING = [HealthCheck.too_slow]
+
+settings.register_profile(
+    "small", max_examples=50, deadline=None, derandomize=True, suppress_health_check=TIMING
+)
+settings.register_profile(
+    "soak", max_examples=2_000, deadline=None, print_blob=True, suppress_health_check=TIMING
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "small"))
+
+# Foreign clients live in environments of their own: see the Makefile.
+collect_ignore = [] if find_spec("openai") else ["clients"]
