@@ -155,7 +155,7 @@ def _apertura_environment(data: Path, config: Path) -> dict[str, str]:
 
 
 def _apertura(program: Path, env: Mapping[str, str], *arguments: str) -> str:
-    command = [program, *arguments]
+    command = [str(program), *arguments]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         told = (done.stderr or done.stdout)[-2000:].strip()

@@ -9,7 +9,8 @@ the package genai-prices (MIT), if it is installed, has other prices. Nothing of
 run time.
 
 What it is not: complete. A model is left out whose price an offer cannot say: one that is higher
-for long prompts (gpt-5.4 and later, all of xAI's), one that is charged by search or by second.
+for long prompts (gpt-5.4 and later, all of xAI's), one that is charged by search or by second; and
+one about whose price the sources differ (mistral-large-4).
 
 The rule that keeps it honest: a price that cannot be read exactly stops the script; none is
 guessed. After a run, read the difference before you commit it, and set `CHECKED` to the day.
@@ -36,11 +37,7 @@ PROVIDERS = {
     "cerebras": ("cerebras/", "https://www.cerebras.ai/pricing", "cerebras"),
     "deepinfra": ("deepinfra/", "https://deepinfra.com/pricing", ""),
     "deepseek": ("", "https://api-docs.deepseek.com/quick_start/pricing", "deepseek"),
-    "fireworks": (
-        "fireworks_ai/accounts/fireworks/models/",
-        "https://docs.fireworks.ai/serverless/pricing",
-        "fireworks",
-    ),
+    "fireworks": ("fireworks_ai/", "https://docs.fireworks.ai/serverless/pricing", "fireworks"),
     "groq": ("groq/", "https://groq.com/pricing", "groq"),
     "mistral": ("mistral/", "https://mistral.ai/pricing", "mistral"),
     "moonshot": ("moonshot/", "https://platform.kimi.ai/docs/pricing/chat", "moonshotai"),
@@ -49,6 +46,7 @@ PROVIDERS = {
     "together": ("together_ai/", "https://www.together.ai/pricing", "together"),
     "zai": ("zai/", "https://docs.z.ai/guides/overview/pricing", "zai"),
 }
+# What stands before every name at the provider.
 UPSTREAM_PREFIX = {"fireworks": "accounts/fireworks/models/"}
 
 # What callers ask for; `=` the provider's own name where it differs.
@@ -56,9 +54,9 @@ OFFERS = {
     "openai": """gpt-5.4-mini gpt-5.4-nano gpt-5.2 gpt-5.1 gpt-4.1 gpt-4.1-mini gpt-4o gpt-4o-mini
         gpt-audio-1.5 text-embedding-3-large text-embedding-3-small text-embedding-ada-002""",
     "deepseek": "deepseek-v4-pro deepseek-v4-flash",
-    "mistral": """mistral-large-4 mistral-large-2512 mistral-medium-3.5 mistral-small-2603
-        ministral-14b-2512 ministral-8b-2512 ministral-3b-2512 codestral-2508
-        magistral-medium-latest mistral-embed codestral-embed glm-5.3=zai-glm-5-3""",
+    "mistral": """mistral-large-2512 mistral-medium-3.5 mistral-small-2603 ministral-14b-2512
+        ministral-8b-2512 ministral-3b-2512 codestral-2508 mistral-embed codestral-embed
+        glm-5.3=zai-glm-5-3""",
     "moonshot": "kimi-k3.1-pro kimi-k3 kimi-k2.7-code kimi-k2.6",
     "zai": "glm-5.3 glm-5.3-flash glm-5.2 glm-5.1 glm-4.7",
     "groq": "gpt-oss-120b=openai/gpt-oss-120b gpt-oss-20b=openai/gpt-oss-20b",
@@ -94,28 +92,21 @@ OWNERS = (
 )
 # Days of release that are known for certain; another model's `created` is 0, which is the default.
 RELEASED = {
-    "codestral-2508": "2025-07-30",
-    "codestral-embed": "2025-05-28",
-    "gpt-4.1": "2025-04-14",
-    "gpt-4.1-mini": "2025-04-14",
-    "gpt-4o": "2024-05-13",
-    "gpt-4o-mini": "2024-07-18",
-    "gpt-5.1": "2025-11-13",
-    "gpt-5.2": "2025-12-11",
-    "gpt-5.4-mini": "2026-03-17",
-    "gpt-5.4-nano": "2026-03-17",
-    "gpt-oss-120b": "2025-08-05",
-    "gpt-oss-20b": "2025-08-05",
-    "llama-3.3-70b-instruct": "2024-12-06",
-    "ministral-14b-2512": "2025-12-02",
-    "ministral-3b-2512": "2025-12-02",
-    "ministral-8b-2512": "2025-12-02",
-    "mistral-embed": "2023-12-11",
-    "mistral-large-2512": "2025-12-02",
-    "qwen3-embedding-8b": "2025-06-05",
-    "text-embedding-3-large": "2024-01-25",
-    "text-embedding-3-small": "2024-01-25",
-    "text-embedding-ada-002": "2022-12-15",
+    "2022-12-15": "text-embedding-ada-002",
+    "2023-12-11": "mistral-embed",
+    "2024-01-25": "text-embedding-3-large text-embedding-3-small",
+    "2024-05-13": "gpt-4o",
+    "2024-07-18": "gpt-4o-mini",
+    "2024-12-06": "llama-3.3-70b-instruct",
+    "2025-04-14": "gpt-4.1 gpt-4.1-mini",
+    "2025-05-28": "codestral-embed",
+    "2025-06-05": "qwen3-embedding-8b",
+    "2025-07-30": "codestral-2508",
+    "2025-08-05": "gpt-oss-120b gpt-oss-20b",
+    "2025-11-13": "gpt-5.1",
+    "2025-12-02": "mistral-large-2512 ministral-14b-2512 ministral-8b-2512 ministral-3b-2512",
+    "2025-12-11": "gpt-5.2",
+    "2026-03-17": "gpt-5.4-mini gpt-5.4-nano",
 }
 CAPABILITIES = {
     "tools": "supports_function_calling",
@@ -139,10 +130,10 @@ OTHER_SERVICE = re.compile(r".*_(priority|flex|batches)|search_context_cost.*|.*
 
 def main() -> int:
     """Writes or checks every provider's file; 1 if `--check` found a difference."""
-    parser = argparse.ArgumentParser(description="Writes the shipped catalogue.")
-    parser.add_argument("json", type=Path, help="litellm's model_prices JSON")
-    parser.add_argument("--check", action="store_true", help="write nothing, compare the files")
-    parser.add_argument("--compare", action="store_true", help="compare with genai-prices")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("json", type=Path)
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--compare", action="store_true")
     options = parser.parse_args()
     # Numbers as Decimal: "7.5e-08" is exactly that, and no binary fraction near it.
     data = json.loads(options.json.read_text(), parse_float=Decimal, parse_int=Decimal)
@@ -157,7 +148,6 @@ def main() -> int:
             changed = 1
         elif not options.check:
             file.write_text(text)
-            print(f"{file.name}: {len(rows)} offers")
     return changed
 
 
@@ -166,12 +156,12 @@ def rows_of(provider: str, data: dict[str, Any]) -> Iterator[dict[str, Any]]:
     prefix, page, _ = PROVIDERS[provider]
     for item in OFFERS[provider].split():
         model, _, own = item.partition("=")
-        entry = data.get(prefix + (own or model))
+        upstream = UPSTREAM_PREFIX.get(provider, "") + (own or model)
+        entry = data.get(prefix + upstream)
         if entry is None:
-            sys.exit(f"{provider}: the JSON has no {prefix + (own or model)}")
+            sys.exit(f"{provider}: the JSON has no {prefix + upstream}")
         if entry.get("deprecation_date", "9") <= CHECKED:
             sys.exit(f"{provider}: {model} was switched off on {entry['deprecation_date']}")
-        upstream = UPSTREAM_PREFIX.get(provider, "") + (own or model)
         yield row_of(model, provider, upstream, entry) | {
             "source": entry.get("source", page),
             "checked": CHECKED,
@@ -186,9 +176,9 @@ def row_of(model: str, provider: str, upstream: str, entry: dict[str, Any]) -> d
     if entry["mode"] == "embedding":
         row["kind"] = "embeddings"
     row["owned_by"] = next(name for pattern, name in OWNERS if re.match(pattern, model))
-    if model in RELEASED:
-        day = datetime.fromisoformat(RELEASED[model]).replace(tzinfo=UTC)
-        row["created"] = int(day.timestamp())
+    for day, models in RELEASED.items():
+        if model in models.split():
+            row["created"] = int(datetime.fromisoformat(f"{day}T00:00Z").timestamp())
     context, longest = (int(entry.get(f"max_{way}_tokens", 0)) for way in ("input", "output"))
     if model.startswith("gpt-5"):
         context += longest  # the JSON has what is left for input
@@ -214,8 +204,7 @@ def prices_of(place: str, entry: dict[str, Any]) -> dict[str, str]:
     return {
         name: dollars(amount)
         for name, amount in amounts.items()
-        # A cache write at 0 means that there is no such charge: it is plain input.
-        if amount or (amount is not None and name in required)
+        if amount or (amount is not None and name in required)  # a cache write at 0: plain input
     }
 
 
@@ -239,10 +228,7 @@ def rendered(provider: str, rows: list[dict[str, Any]]) -> str:
 
 def compare(provider: str, rows: list[dict[str, Any]]) -> None:
     """Prints where genai-prices has another price, now, for a short prompt."""
-    try:
-        module = importlib.import_module("genai_prices.data")
-    except ModuleNotFoundError:
-        sys.exit("--compare needs the package genai-prices")
+    module = importlib.import_module("genai_prices.data")
     theirs = {item.id: item for item in module.providers}.get(PROVIDERS[provider][2])
     for row in rows:
         name = row.get("upstream_model", row["model"])

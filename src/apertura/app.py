@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -45,7 +45,7 @@ from apertura.errors import (
 from apertura.providers.compatible import Compatible
 from apertura.relay.admission import Admission
 from apertura.relay.call import new_call_id
-from apertura.relay.exchange import Exchange, Handler, Receive, Scope, Send, asgi
+from apertura.relay.exchange import Exchange, Handler, Receive, Scope, Send, asgi, head_lines
 from apertura.relay.fastlane import LaneRules
 from apertura.relay.relay import JSON, Place, Relay, Timers
 from apertura.relay.settlement import Settlement
@@ -174,8 +174,8 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _call_log(settings: Settings) -> TextIO | None:
-    return sys.stdout if settings.call_log else None
+def _call_log(settings: Settings) -> BinaryIO | None:
+    return sys.stdout.buffer if settings.call_log else None
 
 
 # Errors into replies, in one place.
@@ -203,9 +203,8 @@ def _refuse(exchange: Exchange, error: AperturaError) -> None:
     if exchange.started:
         exchange.abort()
         return
-    headers = [JSON, (b"x-request-id", exchange.id.encode())]
-    headers += [(n.lower().encode(), v.encode("latin-1")) for n, v in error.headers.items()]
-    exchange.respond(error.status, headers, openai_chat.render_error(error, call_id=exchange.id))
+    head = JSON + head_lines({"x-request-id": exchange.id, **error.headers})
+    exchange.respond(error.status, head, openai_chat.render_error(error, call_id=exchange.id))
 
 
 def render_refusal(status: int, message: str) -> bytes:

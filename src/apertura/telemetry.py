@@ -16,9 +16,8 @@ import sys
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol, TextIO
+from typing import BinaryIO, Protocol
 
-import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -47,10 +46,6 @@ class CallRow(Protocol):
     input: int
     output: int
     cost: int
-
-    @property
-    def __struct_fields__(self) -> tuple[str, ...]:
-        """The names of all fields, as msgspec gives them."""
 
 
 class Histogram:
@@ -88,11 +83,11 @@ class Tally:
 class Meters:
     """Everything that is counted; a collector for Prometheus, and the writer of call lines."""
 
-    def __init__(self, *, version: str, lines: TextIO | None = None) -> None:
+    def __init__(self, *, version: str, lines: BinaryIO | None = None) -> None:
         self._tallies: dict[tuple[str, str, str, str, int], Tally] = {}
         self._gauges: list[tuple[str, str, Callable[[], float]]] = []
         self._lines_to = lines
-        self._lines: list[CallRow] = []
+        self._lines: list[bytes] = []
         self._lines_lost = 0
         self._write_failures = 0
         self._version = version
@@ -112,9 +107,12 @@ class Meters:
         tally.total.add(row.total_ms / 1000)
         if row.first_ms is not None:
             tally.first.add(row.first_ms / 1000)
+
+    def line(self, line: bytes) -> None:
+        """The call's line for the log, as JSON."""
         if self._lines_to is not None:
             if len(self._lines) < LINES_MOST:
-                self._lines.append(row)
+                self._lines.append(line)
             else:
                 self._lines_lost += 1
 
@@ -122,18 +120,17 @@ class Meters:
         """A batch could not be written to the books; it will be tried again."""
         self._write_failures += 1
 
-    def gauge(self, name: str, help: str, read: Callable[[], float]) -> None:
+    def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Something that is read when asked for."""
-        self._gauges.append((name, help, read))
+        self._gauges.append((name, text, read))
 
     def flush(self) -> None:
         """Write the lines of the calls that have ended since the last time. May block: not for the
         event loop's own thread.
         """
-        lines, self._lines = self._lines, []
-        if lines and self._lines_to is not None:
-            encode = msgspec.json.encode
-            self._lines_to.write("".join(encode(_named(row)).decode() + "\n" for row in lines))
+        if self._lines and self._lines_to is not None:
+            lines, self._lines = self._lines, []
+            self._lines_to.write(b"\n".join([*lines, b""]))
             self._lines_to.flush()
 
     def render(self) -> bytes:
@@ -180,10 +177,6 @@ class Meters:
             total.add_metric(values, tally.total.cumulative(), tally.total.total)
             first.add_metric(values, tally.first.cumulative(), tally.first.total)
         return iter((calls, tokens_in, tokens_out, costs, total, first))
-
-
-def _named(row: CallRow) -> dict[str, object]:
-    return {"event": "call"} | {name: getattr(row, name) for name in row.__struct_fields__}
 
 
 def log(event: str, **fields: object) -> None:

@@ -1,12 +1,16 @@
-"""What the tests of wire formats share: chunks, streams, recorded transcripts, ways to cut bytes."""
+"""What the tests of wire formats share: chunks, streams, transcripts, ways to cut bytes."""
 
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
+
+from apertura.wire.openai_listen import Tap, listen
+from apertura.wire.sse import Reader
 
 TRANSCRIPTS = Path(__file__).parent / "transcripts"
 STREAMS = sorted(path.name for path in TRANSCRIPTS.glob("*.sse"))
@@ -61,7 +65,7 @@ def text(event: Any) -> str:
 def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     """The same bytes in several reads."""
     edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(edges)]
 
 
 CUTS = st.lists(st.integers(0, 100_000), max_size=12)
@@ -80,3 +84,30 @@ FRAMINGS = {
     "byte order mark": lambda data: b"\xef\xbb\xbf" + data,
 }
 """The same events, framed in the other ways that the standard allows."""
+
+
+HI = {"role": "user", "content": "hi"}
+
+
+def body(**members: Any) -> bytes:
+    """The smallest request, and these members."""
+    return json.dumps({"model": "m", "messages": [HI], **members}).encode()
+
+
+def part(kind: str, value: Any) -> dict[str, Any]:
+    """A message of one content part."""
+    return {"role": "user", "content": [{"type": kind, kind: value}]}
+
+
+def heard(*reads: bytes, include_usage: bool = True) -> tuple[bytes, Tap]:
+    """All that the caller gets, end included, and the tap."""
+    tap = listen(include_usage)
+    out = b"".join([tap.feed(data) for data in reads])
+    return out + tap.close(), tap
+
+
+def documents(data: bytes) -> list[Any]:
+    return [
+        event.data if event.data == b"[DONE]" else json.loads(event.data)
+        for event in Reader().feed(data)
+    ]

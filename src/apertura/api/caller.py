@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from apertura.domain import keys
 from apertura.domain.identity import Caller
-from apertura.domain.keys import KeyId, KeyPolicy, Network, OrgId
+from apertura.domain.keys import Digester, KeyId, KeyPolicy, Network, OrgId
 from apertura.errors import AuthenticationFailed
 from apertura.relay.admission import Admission
 from apertura.relay.exchange import Exchange
@@ -34,9 +34,10 @@ class Callers:
     def __init__(
         self, database: Database, pepper: bytes, admission: Admission, proxies: Sequence[Network]
     ) -> None:
-        self._database, self._pepper, self._admission = database, pepper, admission
+        self._database, self._admission = database, admission
+        self._digest = Digester(pepper).digest
         self._proxies = tuple(proxies)
-        self._known: dict[str, Caller] = {}
+        self._known: dict[bytes, Caller] = {}
         self._age = 0
         database.on_change(self.forget)
 
@@ -61,18 +62,18 @@ class Callers:
         return caller, address
 
     async def _caller(self, key: bytes) -> Caller:
-        digest = keys.digest(key, self._pepper)
+        digest = self._digest(key)
         caller = self._known.get(digest)
         if caller is None:
             caller = await self._look_up(key, digest)
         return caller
 
-    async def _look_up(self, key: bytes, digest: str) -> Caller:
+    async def _look_up(self, key: bytes, digest: bytes) -> Caller:
         age = self._age
         text = key.decode("latin-1")
         record = None
         if len(text) <= KEY_LENGTH_MOST and keys.is_well_formed(text):
-            record = await key_store.find(self._database, digest)
+            record = await key_store.find(self._database, digest.hex())
         if record is None:
             raise AuthenticationFailed(
                 "This API key is not known here. Check it for missing characters."

@@ -19,9 +19,8 @@ from apertura.domain.routing import Route
 from apertura.errors import AperturaError, BadRequest, MethodNotAllowed, TooLarge
 from apertura.providers.base import Operation
 from apertura.relay.call import Call
-from apertura.relay.exchange import Exchange
+from apertura.relay.exchange import Exchange, Head
 from apertura.relay.questions import ChatQuestion, EmbeddingQuestion
-from apertura.relay.relay import HeaderList
 from apertura.wire import embeddings, openai_chat
 
 TIMEOUT_MS = (5_000, 300_000)
@@ -70,16 +69,15 @@ async def _call(
         started=started,
         budget=budget,
     )
-    await parts.relay.run(call, question, route, exchange, reply_headers(exchange, standing))
+    await parts.relay.run(call, question, route, exchange, reply_head(exchange, standing))
 
 
-def reply_headers(exchange: Exchange, standing: Standing | None) -> HeaderList:
+def reply_head(exchange: Exchange, standing: Standing | None) -> Head:
     """What every reply to an admitted call carries."""
-    headers: HeaderList = [(b"x-request-id", exchange.id.encode())]
-    if standing is not None:
-        for name, value in limits.headers(standing, time.time()).items():
-            headers.append((name.lower().encode(), value.encode()))
-    return headers
+    request_id = b"x-request-id: %b\r\n" % exchange.id.encode()
+    if standing is None:
+        return request_id
+    return request_id + limits.header_lines(standing, time.time())
 
 
 def _check_request(parts: Parts, exchange: Exchange) -> None:

@@ -11,7 +11,7 @@ from apertura.api.parts import Parts
 from apertura.api.reply import reply_json
 from apertura.domain import keys
 from apertura.errors import AperturaError, Forbidden
-from apertura.relay.exchange import Exchange
+from apertura.relay.exchange import Exchange, head_lines
 from apertura.telemetry import CONTENT_TYPE
 
 
@@ -41,11 +41,8 @@ async def metrics(parts: Parts, exchange: Exchange) -> None:
     address = client_address(exchange, proxies)
     if not keys.is_within(address, keys.parse_networks(parts.settings.metrics_from)):
         raise Forbidden("Metrics may not be read from this address; see APERTURA_METRICS_FROM.")
-    headers = [
-        (b"content-type", CONTENT_TYPE.encode()),
-        (b"x-request-id", exchange.id.encode()),
-    ]
-    exchange.respond(200, headers, parts.meters.render())
+    head = head_lines({"content-type": CONTENT_TYPE, "x-request-id": exchange.id})
+    exchange.respond(200, head, parts.meters.render())
 
 
 async def front(parts: Parts, exchange: Exchange) -> None:

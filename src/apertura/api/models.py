@@ -15,14 +15,14 @@ from apertura.relay.exchange import Exchange
 
 async def index(parts: Parts, exchange: Exchange) -> None:
     """GET /v1/models: every model that the key may use."""
-    caller, headers = await enter(parts, exchange)
+    caller, head = await enter(parts, exchange)
     models = [_show(m) for m in parts.current.routes.catalog.models.values() if _sees(caller, m)]
-    reply_json(exchange, {"object": "list", "data": models}, headers)
+    reply_json(exchange, {"object": "list", "data": models}, head)
 
 
 async def show(parts: Parts, exchange: Exchange) -> None:
     """GET /v1/models/{id}: one of them; the id may hold slashes and colons."""
-    caller, headers = await enter(parts, exchange)
+    caller, head = await enter(parts, exchange)
     name = exchange.path.partition("/models/")[2].removeprefix("apertis/")
     model = parts.current.routes.catalog.models.get(name)
     if model is None or not _sees(caller, model):
@@ -31,7 +31,7 @@ async def show(parts: Parts, exchange: Exchange) -> None:
             code="model_not_found",
             param="model",
         )
-    reply_json(exchange, _show(model), headers)
+    reply_json(exchange, _show(model), head)
 
 
 def _sees(caller: Caller, model: Model) -> bool:

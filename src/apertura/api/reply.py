@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import msgspec
 
-from apertura.api.chat import reply_headers
+from apertura.api.chat import reply_head
 from apertura.api.parts import Parts
 from apertura.domain.identity import Caller
-from apertura.relay.exchange import Exchange
-from apertura.relay.relay import JSON, HeaderList
+from apertura.relay.exchange import Exchange, Head
+from apertura.relay.relay import JSON
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
-async def enter(parts: Parts, exchange: Exchange) -> tuple[Caller, HeaderList]:
-    """The caller, counted against its limits, and the headers of the reply."""
+async def enter(parts: Parts, exchange: Exchange) -> tuple[Caller, Head]:
+    """The caller, counted against its limits, and the head of the reply."""
     caller, address = await parts.callers.identify(exchange)
     standing = parts.admission.admit(caller, address, "")
-    return caller, reply_headers(exchange, standing)
+    return caller, reply_head(exchange, standing)
 
 
 def reply_json(
-    exchange: Exchange, value: object, headers: HeaderList | None = None, *, status: int = 200
+    exchange: Exchange, value: object, head: Head | None = None, *, status: int = 200
 ) -> None:
     """Answer with JSON; Decimals become numbers, exactly."""
-    extra = headers if headers is not None else [(b"x-request-id", exchange.id.encode())]
-    exchange.respond(status, [JSON, *extra], _encode(value))
+    rest = reply_head(exchange, None) if head is None else head
+    exchange.respond(status, JSON + rest, _encode(value))

@@ -27,7 +27,7 @@ PERIODS = {"today": 1, "week": 7, "month": 30}
 
 async def show_usage(parts: Parts, exchange: Exchange) -> None:
     """GET /v1/token/usage[?period=today|week|month]."""
-    caller, headers = await enter(parts, exchange)
+    caller, head = await enter(parts, exchange)
     period, first, last = _period(exchange, datetime.fromtimestamp(time.time(), UTC).date())
     await parts.settlement.flush()
     total = await usage.totals(parts.database, caller.key_id)
@@ -43,7 +43,7 @@ async def show_usage(parts: Parts, exchange: Exchange) -> None:
         "models": [{"model": part.name, **_part(part)} for part in models],
         "daily_breakdown": [{"date": part.name, **_part(part)} for part in days],
     }
-    reply_json(exchange, body, headers)
+    reply_json(exchange, body, head)
 
 
 async def _data(parts: Parts, caller: Caller, total: Totals) -> dict[str, object]:

@@ -95,7 +95,7 @@ def create_key(settings: Settings, parsed: argparse.Namespace) -> int:
             id=minted.id,
             org_id=(await _organization(database, parsed.org)).id,
             name=parsed.name,
-            digest=keys.digest(minted.key.encode(), pepper),
+            digest=keys.Digester(pepper).digest(minted.key.encode()).hex(),
             last4=minted.last4,
             models=tuple(name.strip() for name in parsed.models.split(",") if name.strip()),
             addresses=tuple(map(str, networks)),

@@ -125,7 +125,7 @@ async def _first_key(settings: Settings, database: Database) -> str | None:
         org_id=org.id,
         user_id=user.id,
         name="first key",
-        digest=keys.digest(minted.key.encode(), pepper),
+        digest=keys.Digester(pepper).digest(minted.key.encode()).hex(),
         last4=minted.last4,
         created_at=now,
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import os
 import resource
 import signal
@@ -29,6 +30,8 @@ from apertura.settings import Settings, SettingsError
 from apertura.telemetry import log
 
 BACKLOG = 4096
+GC_THRESHOLDS = (20_000, 20, 50)
+"""A call leaves almost no cycles behind; Python's defaults look for them every few calls."""
 
 
 def add(subparsers: Subparsers, add_settings: AddSettings) -> None:
@@ -68,6 +71,8 @@ async def _serve(settings: Settings, listening: socket.socket) -> None:
         if settings.dev:
             await dev.welcome(settings, application.parts.database, url, local)
         server = Server(application, settings)
+        gc.freeze()  # what start-up made will stay: not to be looked through again and again
+        gc.set_threshold(*GC_THRESHOLDS)
         log("serving", url=url, models=len(application.parts.current.routes.catalog.models))
         await server.serve(sockets=[listening])
         log("stopped")

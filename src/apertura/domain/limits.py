@@ -81,8 +81,12 @@ def take_all(windows: Sequence[Window], now: float) -> Standing | None:
     least left, or on refusal of the one that stays full longest; None where nothing is limited.
     """
     tightest, least = None, 0
-    for window in windows:
-        left = window.left(now)
+    for window in windows:  # what `left` does, spelled out: this runs for every call
+        times, limit = window.times, window.limit
+        edge = now - limit.seconds
+        while times and times[0] <= edge:
+            times.popleft()
+        left = limit.count - len(times)
         if tightest is None or left < least:
             tightest, least = window, left
     if tightest is None:
@@ -93,16 +97,17 @@ def take_all(windows: Sequence[Window], now: float) -> Standing | None:
         return Standing(False, worst.limit, worst.scope, 0, worst.frees_at(now) - now)
     for window in windows:
         window.times.append(now)
-    return Standing(True, tightest.limit, tightest.scope, least - 1, tightest.frees_at(now) - now)
+    frees_in = tightest.times[0] + tightest.limit.seconds - now
+    return Standing(True, tightest.limit, tightest.scope, least - 1, frees_in)
 
 
-def headers(standing: Standing, unix_now: float) -> dict[str, str]:
-    """The contract's three headers; the reset is in Unix seconds, rounded up."""
-    return {
-        "X-RateLimit-Limit": str(standing.limit.count),
-        "X-RateLimit-Remaining": str(standing.remaining),
-        "X-RateLimit-Reset": str(_ceil(unix_now + standing.frees_in)),
-    }
+def header_lines(standing: Standing, unix_now: float) -> bytes:
+    """The contract's three headers, as they travel; the reset is in Unix seconds, rounded up."""
+    return b"x-ratelimit-limit: %d\r\nx-ratelimit-remaining: %d\r\nx-ratelimit-reset: %d\r\n" % (
+        standing.limit.count,
+        standing.remaining,
+        _ceil(unix_now + standing.frees_in),
+    )
 
 
 def refusal(standing: Standing, unix_now: float) -> RateLimited:
@@ -111,7 +116,12 @@ def refusal(standing: Standing, unix_now: float) -> RateLimited:
     return RateLimited(
         f"Too many requests: {standing.scope} may make {limit.count} in {limit.seconds} seconds. "
         f"Try again in {wait} seconds.",
-        headers={"Retry-After": str(wait), **headers(standing, unix_now)},
+        headers={
+            "Retry-After": str(wait),
+            "X-RateLimit-Limit": str(limit.count),
+            "X-RateLimit-Remaining": "0",
+            "X-RateLimit-Reset": str(_ceil(unix_now + standing.frees_in)),
+        },
     )
 
 

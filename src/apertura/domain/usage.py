@@ -51,6 +51,15 @@ NOTHING = Usage()
 
 def tidy(usage: Usage) -> Usage:
     """The nearest usage whose parts are disjoint and within their totals, all in bounds."""
+    parts_in = usage.cache_read + usage.cache_write + usage.cache_write_1h + usage.audio_input
+    parts_out = usage.reasoning + usage.audio_output
+    smallest = min(usage.cache_read, usage.cache_write, usage.cache_write_1h)
+    smallest = min(smallest, usage.audio_input, usage.reasoning, usage.audio_output)
+    fits = parts_in <= usage.input <= TOKENS_MAX and parts_out <= usage.output <= TOKENS_MAX
+    return usage if fits and smallest >= 0 else _tidied(usage)
+
+
+def _tidied(usage: Usage) -> Usage:
     left = total_in = _bounded(usage.input)
     parts: dict[str, int] = {}
     for name in ("cache_read", "cache_write", "cache_write_1h", "audio_input"):

@@ -35,25 +35,16 @@ def new_call_id() -> str:
 class Call:
     """What is known of a call. Times are the loop's seconds, but `started_ms` since 1970."""
 
-    __slots__ = (
-        "attempts",
-        "caller",
-        "content",
-        "deadline",
-        "error_code",
-        "first_at",
-        "id",
-        "model",
-        "offer",
-        "operation",
-        "outcome",
-        "settled",
-        "started",
-        "started_ms",
-        "status",
-        "streamed",
-        "usage",
-    )
+    attempts = 0
+    offer: Offer | None = None
+    first_at: float | None = None
+    content = False
+    """Something was answered that counts: a whole reply, or a first piece of one."""
+    usage: Usage = NOTHING
+    outcome: Outcome = "failed"
+    status = 500
+    error_code = ""
+    settled = False
 
     def __init__(
         self,
@@ -75,16 +66,6 @@ class Call:
         self.started_ms = time.time_ns() // 1_000_000
         self.deadline = started + budget
         """By then the caller must have an answer, or the first content of one."""
-        self.attempts = 0
-        self.offer: Offer | None = None
-        self.first_at: float | None = None
-        self.content = False
-        """Something was answered that counts: a whole reply, or a first piece of one."""
-        self.usage: Usage = NOTHING
-        self.outcome: Outcome = "failed"
-        self.status = 500
-        self.error_code = ""
-        self.settled = False
 
     def begin(self, offer: Offer) -> None:
         """The next attempt."""

@@ -12,10 +12,12 @@ ended once, by `respond` or `end`, or broken by `abort`, which the caller can te
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-Headers = Iterable[tuple[bytes, bytes]]
+Head = bytes
+"""Headers of a reply as they travel: lines of `name: value`, names in lower case, each ended by
+CR LF. Made once, where they are known, and copied from there on."""
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -26,21 +28,16 @@ PAUSE_ABOVE = 256 * 1024
 class Exchange:
     """The base: a request, and where its reply has got to."""
 
-    __slots__ = (
-        "body",
-        "closed",
-        "finished",
-        "headers",
-        "id",
-        "method",
-        "on_pause",
-        "on_resume",
-        "oversized",
-        "path",
-        "peer",
-        "query",
-        "started",
-    )
+    id = ""
+    """The request id, given by whoever first handles it."""
+    started = False
+    finished = False
+    closed = False
+    """The caller has hung up."""
+    oversized = False
+    """The body was larger than allowed and was not kept: to be refused by the handler."""
+    on_pause: Callable[[], None] | None = None
+    on_resume: Callable[[], None] | None = None
 
     def __init__(  # one argument for each part of a request
         self,
@@ -51,25 +48,18 @@ class Exchange:
         body: bytes,
         peer: str,
     ) -> None:
-        self.id = ""
-        """The request id, given by whoever first handles it."""
         self.method, self.path, self.query = method, path, query
         self.headers, self.body, self.peer = headers, body, peer
-        self.started = self.finished = self.closed = False
-        self.oversized = False
-        """The body was larger than allowed and was not kept: to be refused by the handler."""
-        self.on_pause: Callable[[], None] | None = None
-        self.on_resume: Callable[[], None] | None = None
 
     def header(self, name: bytes) -> str:
         """A request header by its lower-case name; empty if absent."""
         return self.headers.get(name, b"").decode("latin-1").strip()
 
-    def respond(self, status: int, headers: Headers, body: bytes) -> None:
+    def respond(self, status: int, head: Head, body: bytes) -> None:
         """The whole reply at once."""
         raise NotImplementedError
 
-    def start(self, status: int, headers: Headers) -> None:
+    def start(self, status: int, head: Head) -> None:
         """The head of a streamed reply."""
         raise NotImplementedError
 
@@ -92,8 +82,6 @@ Handler = Callable[[Exchange], Awaitable[None]]
 class AsgiExchange(Exchange):
     """Over ASGI: what is written waits in a list until the server takes it."""
 
-    __slots__ = ("_news", "_out", "_paused", "_waiting")
-
     def __init__(self, scope: Scope, body: bytes) -> None:
         client = scope.get("client")
         super().__init__(
@@ -109,15 +97,15 @@ class AsgiExchange(Exchange):
         self._waiting = 0
         self._paused = False
 
-    def respond(self, status: int, headers: Headers, body: bytes) -> None:
-        length = (b"content-length", b"%d" % len(body))
-        self.start(status, [*headers, length])
+    def respond(self, status: int, head: Head, body: bytes) -> None:
+        self.start(status, b"%bcontent-length: %d\r\n" % (head, len(body)))
         self._put({"type": "http.response.body", "body": body})
         self.finished = True
 
-    def start(self, status: int, headers: Headers) -> None:
+    def start(self, status: int, head: Head) -> None:
         self.started = True
-        self._put({"type": "http.response.start", "status": status, "headers": list(headers)})
+        lines = [tuple(line.split(b": ", 1)) for line in head.split(b"\r\n")[:-1]]
+        self._put({"type": "http.response.start", "status": status, "headers": lines})
 
     def write(self, data: bytes) -> None:
         self._waiting += len(data)
@@ -160,6 +148,14 @@ class AsgiExchange(Exchange):
             self._paused = False
             if self.on_resume is not None:
                 self.on_resume()
+
+
+def head_lines(headers: Mapping[str, str]) -> Head:
+    """Header lines from names and values. Raises: ValueError, where one would break the message."""
+    lines = "".join(f"{name.lower()}: {value}\r\n" for name, value in headers.items())
+    if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
+        raise ValueError("a header holds a line break")
+    return lines.encode("latin-1", "replace")
 
 
 class BrokenReply(Exception):

@@ -27,7 +27,7 @@ from apertura.relay.exchange import PAUSE_ABOVE, Handler
 from apertura.relay.lane_exchange import STATUS_LINES, LaneExchange
 
 HEADER_BYTES_MOST = 32 * 1024
-HEADERS_MOST = 100
+TOO_MANY_HEADERS = "The request has too many headers, or too large ones."
 PIPELINE_MOST = 8
 """Requests that may wait on one connection for the one before them."""
 LINGER_SECONDS = 2.0
@@ -75,9 +75,10 @@ class Lane(HttpToolsProtocol):
     def __init__(self, rules: LaneRules, **uvicorn: Any) -> None:
         super().__init__(**uvicorn)
         self._rules = rules
-        self._peer = ""
-        self._header_bytes = 0
-        self._receiving = False
+        self.peer = ""
+        self._read_size = 0
+        self._head_size = 0
+        self._receiving = self._in_head = False
         self._refused = False
         self._upgrading = False
         self._running: LaneExchange | None = None
@@ -88,9 +89,11 @@ class Lane(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=PAUSE_ABOVE)
-        self._peer = self.client[0] if self.client else ""
+        self.peer = self.client[0] if self.client else ""
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._running is not None:
+            self.tasks.discard(self._running.task)  # type: ignore[arg-type]
         for cycle in (self._running, *(cycle for cycle, _ in self.pipeline)):
             if cycle is not None and not cycle.response_complete:
                 cycle.disconnected = True
@@ -101,8 +104,13 @@ class Lane(HttpToolsProtocol):
         if self._refused:
             return
         self._quiet_since = self.loop.time()
+        self._read_size = len(data)
         try:
             self.parser.feed_data(data)
+            if self._in_head:
+                self._head_size += len(data)
+                if self._head_size > HEADER_BYTES_MOST:
+                    self._refuse(431, TOO_MANY_HEADERS)
         except httptools.HttpParserUpgrade as upgrade:
             self._decline_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
@@ -134,19 +142,21 @@ class Lane(HttpToolsProtocol):
             self._refuse(400, "Too many requests wait on one connection.")
             raise _Refused
         self._receiving = True
+        self._in_head = True
+        self._head_size = 0
         self.url = b""
         self.headers = []
-        self._header_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         self.url += url
-        self._count(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count(len(name) + len(value))
         self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
+        self._in_head = False
+        if self._head_size + self._read_size > HEADER_BYTES_MOST:
+            self._weigh_head()
         if self.parser.should_upgrade():
             self._upgrading = True
             return
@@ -188,10 +198,11 @@ class Lane(HttpToolsProtocol):
 
     # From a request's head to its handler.
 
-    def _count(self, size: int) -> None:
-        self._header_bytes += size
-        if self._header_bytes > HEADER_BYTES_MOST or len(self.headers) >= HEADERS_MOST:
-            self._refuse(431, "The request has too many headers, or too large ones.")
+    def _weigh_head(self) -> None:
+        """A read so large that the head in it may be too: look closer."""
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size > HEADER_BYTES_MOST:
+            self._refuse(431, TOO_MANY_HEADERS)
             raise _Refused
 
     def _to_asgi(self) -> None:
@@ -206,9 +217,11 @@ class Lane(HttpToolsProtocol):
     def _to_handler(self, handler: Handler, method: str, path: str, query: bytes) -> None:
         before = self.cycle
         headers = dict(self.headers)
-        exchange = LaneExchange(self, handler, method, path, query, headers, self._peer)
-        exchange.http11 = self.parser.get_http_version() == "1.1"
-        exchange.keep_alive = exchange.http11 and self.parser.should_keep_alive()
+        exchange = LaneExchange(self, handler, method, path, query, headers)
+        if self.parser.get_http_version() != "1.1":
+            exchange.http11 = exchange.keep_alive = False
+        elif not self.parser.should_keep_alive():
+            exchange.keep_alive = False
         self.cycle = exchange  # type: ignore[assignment]  # it stands in for uvicorn's
         if before is not None and not before.response_complete:
             self.flow.pause_reading()
@@ -229,7 +242,6 @@ class Lane(HttpToolsProtocol):
         self._running = exchange
         task = exchange.task = self.loop.create_task(exchange.handler(exchange))  # type: ignore[arg-type]
         self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         """The parent starts what waited in the pipeline; ours is run now or when it is whole."""
@@ -243,6 +255,7 @@ class Lane(HttpToolsProtocol):
     def answered(self, exchange: LaneExchange) -> None:
         """A reply of ours is complete."""
         self._running = None
+        self.tasks.discard(exchange.task)  # type: ignore[arg-type]
         self._quiet_since = self.loop.time()
         if self.transport.is_closing():
             return

@@ -12,7 +12,7 @@ import time
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
-from apertura.relay.exchange import Exchange, Handler, Headers
+from apertura.relay.exchange import Exchange, Handler, Head
 
 if TYPE_CHECKING:
     from apertura.relay.fastlane import Lane
@@ -26,20 +26,15 @@ STATUS_LINES = {
 class LaneExchange(Exchange):
     """A request of the hot table, and where its reply goes."""
 
-    __slots__ = (
-        "_chunked",
-        "_lane",
-        "_paused",
-        "handler",
-        "http11",
-        "keep_alive",
-        "message_event",
-        "more_body",
-        "pieces",
-        "response_complete",
-        "size",
-        "task",
-    )
+    http11 = True
+    keep_alive = True
+    size = 0
+    task: asyncio.Task[None] | None = None
+    _chunked = False
+    _paused = False
+    # What uvicorn's class reads and sets on the exchange in progress:
+    more_body = True
+    response_complete = False
 
     def __init__(
         self,
@@ -49,38 +44,29 @@ class LaneExchange(Exchange):
         path: str,
         query: bytes,
         headers: dict[bytes, bytes],
-        peer: str,
     ) -> None:
-        super().__init__(method, path, query, headers, b"", peer)
+        super().__init__(method, path, query, headers, b"", lane.peer)
         self.handler = handler
         self._lane = lane
-        self._chunked = self._paused = False
-        self.http11 = self.keep_alive = True
         self.pieces: list[bytes] = []
-        self.size = 0
-        self.task: asyncio.Task[None] | None = None
-        # What uvicorn's class reads and sets on the exchange in progress:
-        self.more_body = True
-        self.response_complete = False
-        self.message_event = _NO_EVENT
 
-    def respond(self, status: int, headers: Headers, body: bytes) -> None:
-        lines = self._head(status, headers)
-        if not self.keep_alive:
-            lines.append(b"connection: close\r\n")
-        lines.append(b"content-length: %d\r\n\r\n" % len(body))
-        lines.append(body)
-        self._send(b"".join(lines))
+    def respond(self, status: int, head: Head, body: bytes) -> None:
+        self.started = True
+        close = b"" if self.keep_alive else b"connection: close\r\n"
+        self._send(
+            b"%b%b%b%bcontent-length: %d\r\n\r\n%b"
+            % (STATUS_LINES[status], _date_line(), head, close, len(body), body)
+        )
         self._finish()
 
-    def start(self, status: int, headers: Headers) -> None:
+    def start(self, status: int, head: Head) -> None:
+        self.started = True
         self._chunked = self.http11
         self.keep_alive = self.keep_alive and self._chunked
-        lines = self._head(status, headers)
-        if self._chunked:
-            lines.append(b"transfer-encoding: chunked\r\n")
-        lines.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
-        self._send(b"".join(lines))
+        chunked = b"transfer-encoding: chunked\r\n" if self._chunked else b""
+        close = b"" if self.keep_alive else b"connection: close\r\n"
+        lines = (STATUS_LINES[status], _date_line(), head, chunked, close)
+        self._send(b"%b%b%b%b%b\r\n" % lines)
 
     def write(self, data: bytes) -> None:
         if data:
@@ -96,13 +82,6 @@ class LaneExchange(Exchange):
         self._lane.transport.abort()
         self._finish()
 
-    def _head(self, status: int, headers: Headers) -> list[bytes]:
-        self.started = True
-        lines = [STATUS_LINES[status], _date_line()]
-        for name, value in headers:
-            lines += (name, b": ", value, b"\r\n")
-        return lines
-
     def _send(self, data: bytes) -> None:
         if not self.closed:
             self._lane.transport.write(data)
@@ -112,6 +91,11 @@ class LaneExchange(Exchange):
         self._lane.answered(self)
 
     # What uvicorn's class calls.
+
+    @property
+    def message_event(self) -> _NoEvent:
+        """uvicorn wakes its own cycles with an event; ours need no waking."""
+        return _NO_EVENT
 
     @property
     def disconnected(self) -> bool:

@@ -53,7 +53,8 @@ class EmbeddingQuestion:
         return embeddings.render(self.request, model=model)
 
     def check(self, body: bytes) -> ReplyFacts:
-        return embeddings.check_reply(body)
+        facts = embeddings.check_reply(body)
+        return ReplyFacts(body=facts.body, usage=facts.usage, content=True)
 
     def listen(self) -> Tap:
         raise NotImplementedError("embeddings are not streamed")

@@ -23,20 +23,19 @@ from apertura.domain.usage import NOTHING, Usage
 from apertura.errors import AperturaError, Garbled, Stalled, Unavailable
 from apertura.providers.base import Provider
 from apertura.relay.call import Call
-from apertura.relay.exchange import Exchange
+from apertura.relay.exchange import Exchange, Head
 from apertura.relay.reply import Passage, StreamTimers
 from apertura.relay.settlement import Settlement
 from apertura.relay.transport import Origin, Reply, Transport
 from apertura.wire.dialect import ReplyFacts, Tap
 from apertura.wire.estimate import tokens_of
 
-HeaderList = list[tuple[bytes, bytes]]
-JSON = (b"content-type", b"application/json")
-STREAM = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
+JSON: Head = b"content-type: application/json\r\n"
+STREAM: Head = (
+    b"content-type: text/event-stream; charset=utf-8\r\n"
+    b"cache-control: no-cache\r\n"
+    b"x-accel-buffering: no\r\n"
+)
 
 
 class Timers(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +81,7 @@ class Place(msgspec.Struct, frozen=True):
     keepalive: bool = True
 
 
-Attempt = Callable[[Call, Question, Offer, Exchange, HeaderList], Awaitable[None]]
+Attempt = Callable[[Call, Question, Offer, Exchange, Head], Awaitable[None]]
 
 
 class Relay:
@@ -100,7 +99,7 @@ class Relay:
         self.running = 0
 
     async def run(
-        self, call: Call, question: Question, route: Route, exchange: Exchange, headers: HeaderList
+        self, call: Call, question: Question, route: Route, exchange: Exchange, head: Head
     ) -> None:
         """Answer one call.
 
@@ -110,7 +109,7 @@ class Relay:
         self.running += 1
         attempt = self._stream if question.stream else self._whole
         try:
-            await self._walk(call, question, route, exchange, headers, attempt)
+            await self._walk(call, question, route, exchange, head, attempt)
         except asyncio.CancelledError:
             if not exchange.closed:  # not the caller's doing: we are being stopped
                 self._stop(call, question, exchange)
@@ -128,14 +127,14 @@ class Relay:
         question: Question,
         route: Route,
         exchange: Exchange,
-        headers: HeaderList,
+        head: Head,
         attempt: Attempt,
     ) -> None:
         last = len(route.offers) - 1
         for number, offer in enumerate(route.offers):
             call.begin(offer)
             try:
-                await attempt(call, question, offer, exchange, headers)
+                await attempt(call, question, offer, exchange, head)
             except AperturaError as error:
                 call.failed(error)
                 if exchange.started:
@@ -152,7 +151,7 @@ class Relay:
         question: Question,
         offer: Offer,
         exchange: Exchange,
-        headers: HeaderList,
+        head: Head,
     ) -> None:
         """One attempt at an answer that is sent at once."""
         upstream = await self._send(call, question, offer, total=True)
@@ -162,7 +161,7 @@ class Relay:
         facts = question.check(body)
         call.answered(facts.usage or self._estimate(question, facts.chars, offer))
         self._settlement.settle(call)
-        exchange.respond(200, [JSON, *headers], facts.body)
+        exchange.respond(200, JSON + head, facts.body)
 
     async def _stream(
         self,
@@ -170,7 +169,7 @@ class Relay:
         question: Question,
         offer: Offer,
         exchange: Exchange,
-        headers: HeaderList,
+        head: Head,
     ) -> None:
         """One attempt at an answer that is passed on as it comes."""
         upstream = await self._send(call, question, offer, total=False)
@@ -181,7 +180,7 @@ class Relay:
         tap = question.listen()
         passage = Passage(call, upstream, tap, exchange, self._stream_timers)
         try:
-            await passage.run([*STREAM, *headers])
+            await passage.run(STREAM + head)
         except asyncio.CancelledError:
             if exchange.closed and call.content:
                 call.cut(tap.usage or self._estimate(question, tap.chars, offer))

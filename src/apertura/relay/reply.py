@@ -16,7 +16,7 @@ import asyncio
 
 from apertura.errors import AperturaError, Garbled, Internal, Stalled
 from apertura.relay.call import Call
-from apertura.relay.exchange import Exchange, Headers
+from apertura.relay.exchange import Exchange, Head
 from apertura.relay.transport import Reply
 from apertura.telemetry import log
 from apertura.wire.dialect import Tap
@@ -47,15 +47,15 @@ class Passage:
         self._until = call.started + timers.total
         self._held: list[bytes] = []
         self._held_bytes = 0
-        self._headers: Headers = ()
+        self._head: Head = b""
         self._done: asyncio.Future[None] = loop.create_future()
 
-    async def run(self, headers: Headers) -> None:
+    async def run(self, head: Head) -> None:
         """Pass the stream; returns when it is whole, but for its success marker.
 
         Raises: AperturaError; `exchange.started` tells whether the caller has seen any of it.
         """
-        self._headers = headers
+        self._head = head
         exchange = self._exchange
         exchange.on_pause, exchange.on_resume = self._pause, self._upstream.resume
         try:
@@ -103,7 +103,7 @@ class Passage:
         """The first content is here: this offer is the one that answers."""
         now = self._call.first_at = self._clock()
         self._call.content = True
-        self._exchange.start(200, self._headers)
+        self._exchange.start(200, self._head)
         self._exchange.write(b"".join(self._held))
         self._held = []
         self._upstream.expect(min(now + self._idle, self._until), _went_quiet)
@@ -122,7 +122,7 @@ class Passage:
             self._fail(error)
             return
         if not self._exchange.started:  # a whole answer without content is an answer all the same
-            self._exchange.start(200, self._headers)
+            self._exchange.start(200, self._head)
             self._exchange.write(b"".join(self._held))
         self._done.set_result(None)
 

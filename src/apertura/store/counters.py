@@ -17,7 +17,7 @@ import msgspec
 from apertura.domain.limits import Limit, Window
 
 PURGE_ABOVE = 50_000
-"""Windows; past it, those that have emptied are dropped (checked once per that many new ones)."""
+"""Groups of windows; past it, windows that have emptied are dropped."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,42 +34,52 @@ class MemoryCounters:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._windows: dict[tuple[str, str], Window] = {}
+        self._groups: dict[tuple[str, str, str], list[Window]] = {}
         self._purge_at = PURGE_ABOVE
 
     def of_address(self, address: str, now: float) -> list[Window]:
         """The window of a caller's address; all of one IPv6 /64 share one."""
-        limit = self._limits.per_address
-        if limit is None:
-            return []
-        if ":" in address:
-            address = _site(address)
-        return [self._window("", address, limit, "this address", now)]
+        return self._found(address, "", "", now)
 
     def of_call(self, address: str, key_id: str, model: str, now: float) -> list[Window]:
         """The windows of a call: its address, its key, and its key with its model (if any)."""
-        windows = self.of_address(address, now)
-        limits = self._limits
-        if limits.per_key is not None:
-            windows.append(self._window(key_id, "", limits.per_key, "this API key", now))
-        if limits.per_model is not None and model:
-            scope = f"this API key with the model {model}"
-            windows.append(self._window(key_id, model, limits.per_model, scope, now))
+        return self._found(address, key_id, model, now)
+
+    def _found(self, address: str, key_id: str, model: str, now: float) -> list[Window]:
+        windows = self._groups.get((address, key_id, model))
+        if windows is None:
+            windows = self._make(address, key_id, model, now)
+            self._groups[address, key_id, model] = windows
         return windows
 
-    def _window(self, first: str, second: str, limit: Limit, scope: str, now: float) -> Window:
-        window = self._windows.get((first, second))
+    def _make(self, address: str, key_id: str, model: str, now: float) -> list[Window]:
+        if len(self._groups) >= self._purge_at:
+            self._purge(now)
+        limits, windows = self._limits, []
+        if limits.per_address is not None:
+            site = _site(address) if ":" in address else address
+            windows.append(self._window(("address", site), limits.per_address, "this address"))
+        if limits.per_key is not None and key_id:
+            windows.append(self._window(("key", key_id), limits.per_key, "this API key"))
+        if limits.per_model is not None and model:
+            scope = f"this API key with the model {model}"
+            windows.append(self._window((key_id, model), limits.per_model, scope))
+        return windows
+
+    def _window(self, name: tuple[str, str], limit: Limit, scope: str) -> Window:
+        window = self._windows.get(name)
         if window is None:
-            if len(self._windows) >= self._purge_at:
-                self._purge(now)
-            window = self._windows[first, second] = Window(limit, scope)
+            window = self._windows[name] = Window(limit, scope)
         return window
 
     def _purge(self, now: float) -> None:
+        """Keep what counts something; groups are found again when next asked for."""
         self._windows = {
             name: window
             for name, window in self._windows.items()
             if window.left(now) < window.limit.count
         }
+        self._groups = {}
         self._purge_at = len(self._windows) + PURGE_ABOVE
 
 

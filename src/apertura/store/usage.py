@@ -24,10 +24,10 @@ _DAY_ZERO = date(1970, 1, 1).toordinal()
 _SUMS_PER_STATEMENT = (16, 1)
 
 
-class UsageRow(msgspec.Struct, frozen=True, kw_only=True, gc=False, array_like=True):
+class UsageRow(msgspec.Struct, frozen=True, gc=False):
     """One call. Times: `started_ms` since 1970, the others since the start; cost in nano-dollars.
 
-    The order of the fields is the format of the journal: a new one goes to the end, with a default.
+    As JSON it is a line of the journal and of the call log: a new field has a default.
     """
 
     call_id: str

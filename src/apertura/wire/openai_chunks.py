@@ -56,6 +56,7 @@ class Delta(Struct, gc=False):
     tool_calls: list[CallDelta] | None = None
     function_call: FunctionDelta | None = None
     audio: Raw | UnsetType = UNSET
+    images: list[Raw] | None = None
 
 
 class Choice(Struct, gc=False):
@@ -75,7 +76,6 @@ decode_chunk = msgspec.json.Decoder(Chunk).decode
 _decode_any = msgspec.json.Decoder().decode
 _decode_choices = msgspec.json.Decoder(list[dict[str, Raw]] | None).decode
 _encode = msgspec.json.Encoder().encode
-SILENT = Delta()
 _LONE = re.compile(
     rb"(?<!\\)((?:\\\\)*)(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])"
     rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2})"
@@ -176,6 +176,7 @@ def size_of(delta: Delta) -> int:
         size += _size_of_call(call.function) or 1
     if delta.function_call is not None:
         size += _size_of_call(delta.function_call) or 1
+    size += len(delta.images or ())
     if delta.audio is not UNSET and bytes(delta.audio) != b"null":
         size += 1
     return size

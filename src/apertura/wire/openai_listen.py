@@ -19,7 +19,6 @@ from apertura.wire.dialect import ReplyFacts
 from apertura.wire.openai_chunks import (
     NOT_READ,
     REASONS,
-    SILENT,
     Choice,
     Chunk,
     decode_chunk,
@@ -103,7 +102,7 @@ class Tap:
         """Bytes that are not whole canonical events: cut somewhere, or framed in another way."""
         if self.ended:
             return b""
-        if self._reader.idle and b"\r" not in data:
+        if self._reader.idle and sse.CR not in data:
             end = data.rfind(b"\n\n") + 2
             parts = sse.canonical(data[:end]) if end > 2 else None
             if (parts is not None or end < 2) and len(data) - end < _HELD_MAX:
@@ -118,7 +117,7 @@ class Tap:
             return b""
         try:
             data.isascii() or data.decode()
-            chunks = [decode_chunk(part) for part in parts]
+            chunks = list(map(decode_chunk, parts))
         except NOT_READ:
             return self._each(parts)
         heard = _hear_plain(chunks, self._live)
@@ -224,13 +223,13 @@ def _hear_plain(chunks: list[Chunk], live: set[int]) -> tuple[int, int] | None:
             return None
         choice = choices[0]
         delta = choice.delta
-        if delta is None or choice.finish_reason is not None:
+        if delta is None or choice.finish_reason is not None or delta.tool_calls is not None:
             return None
-        text = delta.content or delta.reasoning_content or delta.reasoning
-        if text:
+        if delta.refusal or delta.function_call or delta.images or delta.audio is not UNSET:
+            return None
+        said = len(delta.content or "") + len(delta.reasoning_content or delta.reasoning or "")
+        if said:
             pieces += 1
-            chars += len(text)
-        elif delta != SILENT:
-            return None
+            chars += said
         live.add(choice.index)
     return pieces, chars

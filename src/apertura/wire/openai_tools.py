@@ -61,9 +61,8 @@ class CallPieces:
             function = piece.get("function")
             function = function if isinstance(function, dict) else {}
             name = _text(function.get("name"))
-            if whole and position < len(self._calls):
-                call = self._calls[position]
-                call.name = call.name or name
+            if whole:
+                call = self._at(position, _text(piece.get("id")), name)
             else:
                 call = self._call(piece, name)
             if not (whole and call.size):
@@ -87,14 +86,25 @@ class CallPieces:
         else:
             call = self._unnumbered(call_id, name)
         if call is None:
-            if len(self._calls) >= CALLS_MAX:
-                raise Garbled("The provider sent more tool calls than there can be.")
-            call = _Call(index=len(self._calls))
-            self._calls.append(call)
+            call = self._new()
         if isinstance(index, int):
             self._by_index[index] = call
         call.id = call.id or call_id
         call.name = call.name or name
+        return call
+
+    def _at(self, position: int, call_id: str, name: str) -> _Call:
+        """The call at a place of a whole message; there the order is all that counts."""
+        call = self._calls[position] if position < len(self._calls) else self._new()
+        call.id = call.id or call_id
+        call.name = call.name or name
+        return call
+
+    def _new(self) -> _Call:
+        if len(self._calls) >= CALLS_MAX:
+            raise Garbled("The provider sent more tool calls than there can be.")
+        call = _Call(index=len(self._calls))
+        self._calls.append(call)
         return call
 
     def _unnumbered(self, call_id: str, name: str) -> _Call | None:

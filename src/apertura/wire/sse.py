@@ -19,6 +19,8 @@ EVENT_MAX = 16 * 1024 * 1024
 """Bytes of one event, with its field names; a longer one is not an answer but an attack."""
 
 _BOM = b"\xef\xbb\xbf"
+CR, LF = b"\r\n"
+"""As numbers: looking for one is five times as fast as for a byte string of length one."""
 
 
 class SseEvent(msgspec.Struct, frozen=True, gc=False):
@@ -44,12 +46,13 @@ def canonical(data: bytes) -> list[bytes] | None:
     Canonical means: whole events, each one line `data: …` ended by LF LF. This is how nearly all
     providers speak, and it can be told with four scans in C instead of a loop over lines.
     """
-    if data[:6] != b"data: " or data[-2:] != b"\n\n" or b"\r" in data or len(data) > EVENT_MAX:
+    end = len(data) - 2
+    if data[:6] != b"data: " or data[end:] != b"\n\n" or CR in data or end > EVENT_MAX:
         return None
-    parts = data[6:-2].split(b"\n\ndata: ")
-    if data.count(b"\n") != 2 * len(parts):
-        return None
-    return parts
+    if data.find(LF) == end:
+        return [data[6:end]]
+    parts = data[6:end].split(b"\n\ndata: ")
+    return parts if data.count(LF) == 2 * len(parts) else None
 
 
 class Reader:

@@ -1,0 +1,376 @@
+"""Behaviour of answers that are translated: the laws, and what providers really send."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apertura.domain.usage import Usage
+from apertura.errors import AperturaError, Cut, Garbled, RateLimited
+from apertura.wire import openai_reply, openai_tools
+from apertura.wire.dialect import CallFacts
+from apertura.wire.events import (
+    Answer,
+    Event,
+    Failed,
+    Finished,
+    Reasoning,
+    Refusal,
+    Started,
+    Text,
+    ToolCall,
+    UsageReported,
+    fold,
+)
+from apertura.wire.openai_chat import decoder, encoder, parse_reply, render_reply
+from tests.wire.said import (
+    CUTS,
+    FRAMINGS,
+    STREAMS,
+    chunk,
+    documents,
+    pieces,
+    report,
+    transcript,
+    usage,
+)
+from tests.wire.said import sse as stream
+
+CALL = CallFacts(id="chatcmpl-ours", created=7, model="asked-for", include_usage=True)
+STARTED = Started(id="chatcmpl-1", created=1_795_000_000, model="m-1")
+
+
+def decoded(*reads: bytes) -> list[Event]:
+    """All events of a stream."""
+    reader = decoder()
+    return [event for data in reads for event in reader.feed(data)] + reader.close()
+
+
+def answered(*deltas: dict[str, Any], reason: str | None = "stop") -> Answer:
+    """What a stream of these deltas adds up to."""
+    return fold(decoded(stream(*map(chunk, deltas), chunk(reason=reason))))
+
+
+def comparable(events: list[Event]) -> list[object]:
+    """Events as values; errors by class, because no two exceptions are equal."""
+    return [type(e.error) if isinstance(e, Failed) else e for e in events]
+
+
+@given(st.sampled_from(STREAMS), st.sampled_from(sorted(FRAMINGS)), CUTS)
+def test_any_cut_yields_the_same_events(name: str, framing: str, cuts: list[int]) -> None:
+    """Also within a character, an escape or a line end."""
+    reads = pieces(FRAMINGS[framing](transcript(name)), cuts)
+
+    assert decoded(*reads) == decoded(transcript(name))
+
+
+@pytest.mark.parametrize(
+    ("streamed", "whole"),
+    [
+        ("llamacpp-chat-stream-usage.sse", "llamacpp-chat-whole.json"),
+        ("written-tool-calls.sse", "written-tool-calls.json"),
+        ("written-reasoning.sse", "written-reasoning.json"),
+        ("written-refusal.sse", "written-refusal.json"),
+    ],
+)
+def test_a_folded_stream_equals_its_whole_reply(streamed: str, whole: str) -> None:
+    """The same question, asked both ways."""
+    folded, at_once = fold(decoded(transcript(streamed))), fold(parse_reply(transcript(whole)))
+
+    assert folded.choices == at_once.choices
+    if streamed.startswith("written"):
+        assert folded == at_once
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_what_the_encoder_writes_the_decoder_reads_back(name: str) -> None:
+    """Streamed and whole."""
+    events = decoded(transcript(name))
+    writer = encoder(CALL)
+
+    assert fold(decoded(writer.feed(events) + writer.close())) == fold(events)
+    assert fold(parse_reply(render_reply(events, CALL))) == fold(events)
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
+choices = st.integers(0, 2)
+contents = st.lists(
+    st.builds(Text, text=texts, choice=choices)
+    | st.builds(Refusal, text=texts, choice=choices)
+    | st.builds(Reasoning, text=texts, choice=choices)
+    | st.builds(
+        ToolCall, index=st.integers(0, 2), arguments=texts, id=texts, name=texts, choice=choices
+    ),
+    max_size=8,
+)
+usages = st.builds(Usage, input=st.integers(0, 99), output=st.integers(0, 99))
+
+
+@given(contents, usages)
+def test_any_answer_survives_the_way_there_and_back(content: list[Event], counted: Usage) -> None:
+    """With several choices, interleaved calls, and all characters of all scripts."""
+    content = renumbered(content)
+    spoken = sorted({event.choice for event in content if not isinstance(event, CLOSING)} or {0})
+    called = {event.choice for event in content if isinstance(event, ToolCall)}
+    ends = [Finished(reason="tool_calls" if n in called else "length", choice=n) for n in spoken]
+    events = [STARTED, *content, *ends, UsageReported(usage=counted)]
+    writer = encoder(CALL)
+
+    assert fold(decoded(writer.feed(events) + writer.close())) == fold(events)
+    assert fold(parse_reply(render_reply(events, CALL))) == fold(events)
+
+
+CLOSING = Started | Finished | UsageReported | Failed
+
+
+def renumbered(events: list[Event]) -> list[Event]:
+    """Tool calls counted from 0 in the order in which they begin, as all decoders give them."""
+    numbers: dict[tuple[int, int], int] = {}
+    out: list[Event] = []
+    for event in events:
+        if isinstance(event, ToolCall):
+            of_choice = [key for key in numbers if key[0] == event.choice]
+            number = numbers.setdefault((event.choice, event.index), len(of_choice))
+            event = msgspec.structs.replace(event, index=number)
+        out.append(event)
+    return out
+
+
+def test_the_order_of_events_is_fixed() -> None:
+    """Started first, one end per choice, usage once and last, wherever the provider put it."""
+    early = stream(
+        usage(1, 0),
+        chunk({"content": "a"}, usage=report(9, 1)),
+        chunk(reason="stop", usage=report(9, 2)),
+        chunk({"content": "b"}, index=1),
+        chunk(reason="length", index=1),
+        chunk(reason="stop"),
+    )
+
+    assert decoded(early) == [
+        STARTED,
+        Text(text="a"),
+        Text(text="b", choice=1),
+        Finished(reason="stop"),
+        Finished(reason="length", choice=1),
+        UsageReported(usage=Usage(input=9, output=2)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "called", "reason"),
+    [
+        ("stop", False, "stop"),
+        ("length", False, "length"),
+        ("content_filter", False, "content_filter"),
+        ("SAFETY", False, "content_filter"),
+        ("end_turn", False, "stop"),
+        ("function_call", True, "tool_calls"),
+        ("stop", True, "tool_calls"),
+        (None, True, "tool_calls"),
+        (None, False, "stop"),
+        ("", False, "stop"),
+    ],
+)
+def test_why_an_answer_ended(said: str | None, called: bool, reason: str) -> None:
+    """Missing reasons are inferred; who called a tool ended because of it."""
+    delta = {"tool_calls": [{"index": 0, "id": "c", "function": {"name": "f"}}]} if called else {}
+
+    assert answered(delta, reason=said).choices[0].reason == reason
+
+
+def test_a_stream_without_its_end_marker_is_complete_if_it_finished() -> None:
+    """Or cut, if it did not."""
+    said = stream(chunk({"content": "a"}), chunk(reason="stop"), done=False)
+
+    assert decoded(said)[-1] == Finished(reason="stop")
+    assert decoded(said[:-1])[-1] == Finished(reason="stop")
+    for cut in (said[:-20], stream(chunk({"content": "a"}), done=False), b""):
+        assert comparable(decoded(cut))[-1] is Cut
+
+
+def test_nothing_after_the_end_is_read() -> None:
+    """Neither content nor nonsense."""
+    said = stream(chunk({"content": "a"}), chunk(reason="stop"))
+
+    assert decoded(said + stream(chunk({"content": "b"})), b"data: {\n\n") == decoded(said)
+
+
+def test_an_end_without_content_is_an_empty_answer() -> None:
+    """It has a beginning and an end."""
+    assert comparable(decoded(stream())) == [
+        Started(id="", created=0, model=""),
+        Finished(reason="stop"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [
+        ("nonsense", Garbled),
+        ("[]", Garbled),
+        ("<html>", Garbled),
+        ({"object": "x"}, Garbled),
+        ({"choices": "x"}, Garbled),
+        ({"choices": [5]}, Garbled),
+        (chunk({"content": "x"}, index=-1), Garbled),
+        (chunk({"content": "x"}, index=10**9), Garbled),
+        ({"error": {"message": "slow", "code": 429}}, RateLimited),
+    ],
+)
+def test_a_stream_that_breaks_ends_in_one_failure(event: Any, kind: type[AperturaError]) -> None:
+    """After all that was understood, and nothing follows."""
+    said = stream(chunk({"content": "a"}), event, chunk({"content": "b"}))
+
+    assert comparable(decoded(said)) == [STARTED, Text(text="a"), kind]
+
+
+def test_a_failure_is_said_within_the_stream() -> None:
+    """In this dialect's form, without the marker of success."""
+    writer = encoder(CALL)
+    error = RateLimited("Slow down.")
+    out = writer.feed([STARTED, Text(text="a"), Failed(error=error)]) + writer.close()
+
+    assert documents(out)[-1] == {
+        "error": {
+            "message": "Slow down.",
+            "type": "rate_limit_error",
+            "code": "rate_limit_exceeded",
+        }
+    }
+    with pytest.raises(RateLimited):
+        render_reply([STARTED, Failed(error=error)], CALL)
+
+
+def test_the_encoder_fills_what_a_provider_left_out() -> None:
+    """One id, one time and one model per stream; the first delta has the role."""
+    events = decoded(stream({"choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}]}))
+    writer = encoder(CALL)
+    first, last, done = documents(writer.feed(events) + writer.close())
+
+    shared = {
+        "id": "chatcmpl-ours",
+        "object": "chat.completion.chunk",
+        "created": 7,
+        "model": "asked-for",
+    }
+    delta = {"role": "assistant", "content": "a"}
+    assert first == {**shared, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+    assert last == {**shared, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    assert done == b"[DONE]"
+    whole = json.loads(render_reply(events, CALL))
+    assert {name: whole[name] for name in ("id", "created", "model")} == {
+        "id": "chatcmpl-ours",
+        "created": 7,
+        "model": "asked-for",
+    }
+
+
+def test_usage_is_for_those_who_asked() -> None:
+    """As the last chunk, without choices."""
+    counted = UsageReported(usage=Usage(input=9, cache_read=2, output=4, reasoning=1))
+    asked, did_not = encoder(CALL), encoder(msgspec.structs.replace(CALL, include_usage=False))
+
+    assert did_not.feed([counted]) == b""
+    (found,) = documents(asked.feed([counted]))
+    assert found["choices"] == []
+    assert found["usage"] == {
+        "prompt_tokens": 9,
+        "completion_tokens": 4,
+        "total_tokens": 13,
+        "prompt_tokens_details": {"cached_tokens": 2, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 1, "audio_tokens": 0},
+    }
+
+
+def test_each_tool_call_is_one_delta() -> None:
+    """Complete with index, id, type, name and arguments: all clients read that the same."""
+    writer = encoder(CALL)
+    found = documents(writer.feed(decoded(transcript("written-tool-calls.sse"))))
+    deltas = [c["choices"][0]["delta"] for c in found if c["choices"]]
+
+    assert [delta["tool_calls"] for delta in deltas if "tool_calls" in delta] == [
+        [
+            {
+                "index": 0,
+                "id": "call_a",
+                "type": "function",
+                "function": {"name": "weather", "arguments": '{"city":"Paris"}'},
+            }
+        ],
+        [
+            {
+                "index": 1,
+                "id": "call_b",
+                "type": "function",
+                "function": {"name": "time", "arguments": '{"zone":"C\\u00c9T ☀"}'},
+            }
+        ],
+    ]
+
+
+def test_a_refusal_and_silence_have_their_places() -> None:
+    """A whole reply says null where there is no text beside a refusal or a call."""
+    refused = json.loads(render_reply(decoded(transcript("written-refusal.sse")), CALL))
+    message = refused["choices"][0]["message"]
+    assert (message["content"], message["refusal"]) == (None, "I cannot help with that.")
+
+    empty = json.loads(render_reply([STARTED, Finished(reason="stop")], CALL))
+    assert empty["choices"][0]["message"] == {"role": "assistant", "content": "", "refusal": None}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", b"[]", b"{}", b'{"choices":[]}', b'{"choices":7}', b"\xff", b"[" * 99_999],
+    ids=range(8),
+)
+def test_a_whole_reply_without_an_answer_is_garbled(body: bytes) -> None:
+    """Not JSON, or JSON of another kind."""
+    with pytest.raises(Garbled):
+        parse_reply(body)
+
+
+fragments = st.sampled_from(
+    [
+        b"data: ",
+        b"\n\n",
+        b'{"choices":[{"delta":',
+        b'{"content":"x"}',
+        b"}]}",
+        b"null",
+        b"[1]",
+        b'{"tool_calls":[{"function":{"arguments":{}}}]}',
+        b'{"content":[[{"text":7}]]}',
+        b"data: [DONE]\n\n",
+        b'"\\ud800"',
+        b"1e999",
+    ]
+)
+
+
+@given(st.lists(fragments | st.binary(max_size=12), max_size=12))
+def test_any_bytes_yield_events_or_a_failure(reads: list[bytes]) -> None:
+    """No exception comes out, and the last event says how it ended."""
+    events = decoded(*reads)
+
+    assert isinstance(events[-1], Finished | UsageReported | Failed)
+    assert events == [] or b"".join(reads) == b"" or encoder(CALL).feed(events) is not None
+
+
+def test_what_a_stream_can_hold_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arguments without a name, calls without end, and what the encoder gathers."""
+    nameless = [chunk({"tool_calls": [{"index": 0, "function": {"arguments": "x" * 99}}]})] * 20
+    monkeypatch.setattr(openai_tools, "HELD_MAX", 1_000)
+    assert comparable(decoded(stream(*nameless)))[-1] is Garbled
+
+    many = [chunk({"tool_calls": [{"index": n, "function": {"name": "f"}}]}) for n in range(600)]
+    assert comparable(decoded(stream(*many)))[-1] is Garbled
+
+    monkeypatch.setattr(openai_reply, "ARGUMENTS_MAX", 1_000)
+    with pytest.raises(Garbled):
+        encoder(CALL).feed([ToolCall(index=0, arguments="x" * 99)] * 20)
