@@ -41,11 +41,12 @@ from apertura.errors import (
     MethodNotAllowed,
     NotFound,
     TooLarge,
+    Unavailable,
 )
 from apertura.providers.compatible import Compatible
 from apertura.relay.admission import Admission
 from apertura.relay.call import new_call_id
-from apertura.relay.exchange import Exchange, Handler, Receive, Scope, Send, asgi, head_lines
+from apertura.relay.exchange import Exchange, Receive, Scope, Send, asgi, head_lines
 from apertura.relay.fastlane import LaneRules
 from apertura.relay.relay import JSON, Place, Relay, Timers
 from apertura.relay.settlement import Settlement
@@ -68,15 +69,16 @@ class Application:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         limit = parts.settings.max_body_mb << 20
-        hot = {path: answering(partial(h, parts)) for path, h in urls.hot().items()}
+        hot = {path: partial(h, parts) for path, h in urls.hot().items()}
         self.lane_rules = LaneRules(
             hot={path.encode(): handler for path, handler in hot.items()},
             body_limit=limit,
             patience=parts.settings.timeout_request,
             keep_alive=KEEP_ALIVE_SECONDS,
+            refuse=refuse,
             render_refusal=render_refusal,
         )
-        self._hot = {path: asgi(handler, body_limit=limit) for path, handler in hot.items()}
+        self._hot = {path: asgi(handler, refuse, body_limit=limit) for path, handler in hot.items()}
         self._cold = _cold(parts, limit)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -181,23 +183,15 @@ def _call_log(settings: Settings) -> BinaryIO | None:
 # Errors into replies, in one place.
 
 
-def answering(handler: Handler) -> Handler:
-    """A handler whose every end is a reply: an error in the caller's format, with a request id."""
-
-    async def handle(exchange: Exchange) -> None:
-        exchange.id = new_call_id()
-        try:
-            await handler(exchange)
-        except AperturaError as error:
-            _refuse(exchange, error)
-        except Exception as bug:  # the outermost boundary: see `errors`
-            log("bug", request_id=exchange.id, path=exchange.path, error=repr(bug))
-            _refuse(exchange, Internal("Something went wrong here. The request id finds it."))
-
-    return handle
-
-
-def _refuse(exchange: Exchange, error: AperturaError) -> None:
+def refuse(exchange: Exchange, raised: BaseException) -> None:
+    """The reply to whatever a handler raised: in the caller's format, with a request id."""
+    if isinstance(raised, asyncio.CancelledError):
+        error: AperturaError = Unavailable("The server is stopping.", headers={"Retry-After": "5"})
+    elif isinstance(raised, AperturaError):
+        error = raised
+    else:
+        log("bug", request_id=exchange.id, path=exchange.path, error=repr(raised))
+        error = Internal("Something went wrong here. The request id finds it.")
     if exchange.finished or exchange.closed:
         return
     if exchange.started:
@@ -218,7 +212,7 @@ def render_refusal(status: int, message: str) -> bytes:
 
 def _cold(parts: Parts, limit: int) -> Starlette:
     def route(path: str, handler: urls.PartsHandler) -> Route:
-        application = asgi(answering(partial(handler, parts)), body_limit=limit)
+        application = asgi(partial(handler, parts), refuse, body_limit=limit)
         return Route(path, _Endpoint(application), methods=["GET"])
 
     routes = [route(path, handler) for path, handler in urls.cold().items()]

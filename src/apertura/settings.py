@@ -12,6 +12,7 @@ is a value handed to `app`; no module imports one, and no secret has a default.
 from __future__ import annotations
 
 import ipaddress
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -77,10 +78,10 @@ def _switch(text: str) -> bool:
 
 
 def _limit(text: str) -> str:
-    count, _, seconds = text.partition("/")
-    if text.lower() != "off" and not (count.isdigit() and seconds.isdigit()):
+    said = text.strip().lower()
+    if said != "off" and not re.fullmatch("0*[1-9][0-9]*/0*[1-9][0-9]*", said):
         raise ValueError(f"{text!r} is neither COUNT/SECONDS, such as 1500/180, nor off")
-    return text.lower()
+    return said
 
 
 def _secret(text: str) -> str:

@@ -15,7 +15,8 @@ import json
 import sys
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import BinaryIO, Protocol
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -27,7 +28,7 @@ from prometheus_client.core import (
 )
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+MILLISECONDS = (10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000)
 """Upper edges of the histograms' buckets."""
 LINES_MOST = 10_000
 """Log lines that may wait for a slow reader of our output; past it they are counted, not kept."""
@@ -36,48 +37,58 @@ LINES_MOST = 10_000
 class CallRow(Protocol):
     """What is read of a usage row here."""
 
-    model: str
-    provider: str
-    operation: str
-    outcome: str
-    status: int
-    first_ms: int | None
-    total_ms: int
-    input: int
-    output: int
-    cost: int
-
-
-class Histogram:
-    """Seconds, tallied by bucket."""
-
-    __slots__ = ("buckets", "total")
-
-    def __init__(self) -> None:
-        self.buckets = [0] * (len(SECONDS) + 1)
-        self.total = 0.0
-
-    def add(self, seconds: float) -> None:
-        self.buckets[bisect_left(SECONDS, seconds)] += 1
-        self.total += seconds
-
-    def cumulative(self) -> list[tuple[str, float]]:
-        """As Prometheus wants them: each bucket with all before it."""
-        edges, so_far, out = [*map(str, SECONDS), "+Inf"], 0, []
-        for edge, count in zip(edges, self.buckets, strict=True):
-            so_far += count
-            out.append((edge, float(so_far)))
-        return out
+    @property
+    def model(self) -> str: ...
+    @property
+    def provider(self) -> str: ...
+    @property
+    def offer(self) -> str: ...
+    @property
+    def operation(self) -> str: ...
+    @property
+    def outcome(self) -> str: ...
+    @property
+    def status(self) -> int: ...
+    @property
+    def first_ms(self) -> int | None: ...
+    @property
+    def total_ms(self) -> int: ...
+    @property
+    def input(self) -> int: ...
+    @property
+    def output(self) -> int: ...
+    @property
+    def cost(self) -> int: ...
 
 
 class Tally:
-    """The sums of one kind of call: a model at a provider with an outcome."""
+    """The sums of one kind of call: a model at an offer with an outcome. `total` and `first` count
+    calls by bucket of their milliseconds.
+    """
 
-    __slots__ = ("calls", "cost", "first", "input", "output", "total")
+    __slots__ = (
+        "calls",
+        "cost",
+        "first",
+        "first_ms",
+        "input",
+        "output",
+        "provider",
+        "total",
+        "total_ms",
+    )
 
-    def __init__(self) -> None:
-        self.calls = self.input = self.output = self.cost = 0
-        self.first, self.total = Histogram(), Histogram()
+    def __init__(self, provider: str) -> None:
+        self.provider = provider
+        self.calls = self.input = self.output = self.cost = self.total_ms = self.first_ms = 0
+        self.total = [0] * (len(MILLISECONDS) + 1)
+        self.first = [0] * (len(MILLISECONDS) + 1)
+
+
+def cumulative(counts: Sequence[int]) -> list[tuple[str, float]]:
+    """Buckets as Prometheus wants them: upper edge in seconds, and the count up to there."""
+    edges = [*(str(edge / 1000) for edge in MILLISECONDS), "+Inf"]
+    return list(zip(edges, map(float, accumulate(counts)), strict=True))
 
 
 class Meters:
@@ -94,22 +105,21 @@ class Meters:
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
-    def call(self, row: CallRow) -> None:
-        """A call has ended."""
-        key = (row.model, row.provider, row.operation, row.outcome, row.status)
+    def call(self, row: CallRow, line: bytes) -> None:
+        """A call has ended; `line` is its row as JSON, for the log."""
+        key = (row.model, row.offer, row.operation, row.outcome, row.status)
         tally = self._tallies.get(key)
         if tally is None:
-            tally = self._tallies[key] = Tally()
+            tally = self._tallies[key] = Tally(row.provider)
         tally.calls += 1
         tally.input += row.input
         tally.output += row.output
         tally.cost += row.cost
-        tally.total.add(row.total_ms / 1000)
+        tally.total_ms += row.total_ms
+        tally.total[bisect_left(MILLISECONDS, row.total_ms)] += 1
         if row.first_ms is not None:
-            tally.first.add(row.first_ms / 1000)
-
-    def line(self, line: bytes) -> None:
-        """The call's line for the log, as JSON."""
+            tally.first_ms += row.first_ms
+            tally.first[bisect_left(MILLISECONDS, row.first_ms)] += 1
         if self._lines_to is not None:
             if len(self._lines) < LINES_MOST:
                 self._lines.append(line)
@@ -130,8 +140,11 @@ class Meters:
         """
         if self._lines and self._lines_to is not None:
             lines, self._lines = self._lines, []
-            self._lines_to.write(b"\n".join([*lines, b""]))
-            self._lines_to.flush()
+            try:
+                self._lines_to.write(b"\n".join([*lines, b""]))
+                self._lines_to.flush()
+            except (OSError, ValueError):  # a full disk, a closed pipe: the books go on without
+                self._lines_lost += len(lines)
 
     def render(self) -> bytes:
         """The page for Prometheus."""
@@ -169,13 +182,13 @@ class Meters:
             "gen_ai_server_time_to_first_token_seconds", "To the first content.", labels=labels
         )
         for key, tally in self._tallies.items():
-            values = [*key[:4], str(key[4])]
+            values = [key[0], tally.provider, key[2], key[3], str(key[4])]
             calls.add_metric(values, tally.calls)
             tokens_in.add_metric(values, tally.input)
             tokens_out.add_metric(values, tally.output)
             costs.add_metric(values, tally.cost)
-            total.add_metric(values, tally.total.cumulative(), tally.total.total)
-            first.add_metric(values, tally.first.cumulative(), tally.first.total)
+            total.add_metric(values, cumulative(tally.total), tally.total_ms / 1000)
+            first.add_metric(values, cumulative(tally.first), tally.first_ms / 1000)
         return iter((calls, tokens_in, tokens_out, costs, total, first))
 
 

@@ -11,13 +11,14 @@ What it is not: a handler. The rule that keeps it honest: a path that is not on 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from apertura.api import chat, health, models, token
 from apertura.api.parts import Parts
 from apertura.relay.exchange import Exchange
 
-PartsHandler = Callable[[Parts, Exchange], Awaitable[None]]
+PartsHandler = Callable[[Parts, Exchange], Coroutine[Any, None, None]]
 
 BASES = ("/v1", "", "/v1/chat/completions")
 """What stands before a path of the public API, by how a client was configured."""

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from apertura.domain import keys
 from apertura.domain.identity import Caller
 from apertura.domain.keys import Digester, KeyId, KeyPolicy, Network, OrgId
-from apertura.errors import AuthenticationFailed
+from apertura.errors import AuthenticationFailed, Forbidden
 from apertura.relay.admission import Admission
 from apertura.relay.exchange import Exchange
 from apertura.store import keys as key_store
@@ -49,24 +49,21 @@ class Callers:
     async def identify(self, exchange: Exchange) -> tuple[Caller, str]:
         """The caller of a request, and the address it comes from.
 
-        Raises: AuthenticationFailed, Forbidden, RateLimited (too many bad keys from one address),
+        Raises: AuthenticationFailed, Forbidden, RateLimited (too many refusals of one address),
             Unavailable.
         """
-        address = client_address(exchange, self._proxies)
+        address = exchange.peer
+        if self._proxies:
+            address = client_address(exchange, self._proxies)
         try:
-            caller = await self._caller(_key_of(exchange))
+            key = _key_of(exchange)
+            digest = self._digest(key)
+            caller = self._known.get(digest) or await self._look_up(key, digest)
             keys.check(caller.policy, address=address, now_ms=time.time_ns() // 1_000_000)
-        except AuthenticationFailed:
+        except (AuthenticationFailed, Forbidden):
             self._admission.count_stranger(address)
             raise
         return caller, address
-
-    async def _caller(self, key: bytes) -> Caller:
-        digest = self._digest(key)
-        caller = self._known.get(digest)
-        if caller is None:
-            caller = await self._look_up(key, digest)
-        return caller
 
     async def _look_up(self, key: bytes, digest: bytes) -> Caller:
         age = self._age
@@ -115,9 +112,10 @@ def _key_of(exchange: Exchange) -> bytes:
     """The key of a request: `Authorization: Bearer`, which wins, or `x-api-key`."""
     header = exchange.headers.get(b"authorization")
     if header is not None:
-        scheme, _, key = header.strip().partition(b" ")
-        if scheme.lower() == b"bearer" and key.strip():
-            return key.strip()
+        scheme, _, key = header.partition(b" ")
+        key = key.strip()
+        if key and scheme.lower() == b"bearer":
+            return key
     key = exchange.headers.get(b"x-api-key", b"").strip()
     if not key:
         raise AuthenticationFailed(

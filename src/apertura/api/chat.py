@@ -10,10 +10,10 @@ limits, so that nonsense cannot be sent faster than sense.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from apertura.api.parts import Parts
 from apertura.domain import keys, limits
+from apertura.domain.identity import Caller
 from apertura.domain.limits import Standing
 from apertura.domain.routing import Route
 from apertura.errors import AperturaError, BadRequest, MethodNotAllowed, TooLarge
@@ -26,50 +26,52 @@ from apertura.wire import embeddings, openai_chat
 TIMEOUT_MS = (5_000, 300_000)
 """The contract's bounds of X-Timeout; what lies outside counts as the bound."""
 
-AnyQuestion = ChatQuestion | EmbeddingQuestion
-
 
 async def complete(parts: Parts, exchange: Exchange) -> None:
     """POST /v1/chat/completions."""
-    await _call(parts, exchange, "chat", lambda body: ChatQuestion(openai_chat.parse(body)))
-
-
-async def embed(parts: Parts, exchange: Exchange) -> None:
-    """POST /v1/embeddings."""
-    await _call(
-        parts, exchange, "embeddings", lambda body: EmbeddingQuestion(embeddings.parse(body))
-    )
-
-
-async def _call(
-    parts: Parts,
-    exchange: Exchange,
-    operation: Operation,
-    read: Callable[[bytes], AnyQuestion],
-) -> None:
     started = parts.clock()
     _check_request(parts, exchange)
     caller, address = await parts.callers.identify(exchange)
     try:
-        question = read(exchange.body)
-        keys.check_model(caller.policy, question.request.model)
-        route: Route = parts.current.routes.route(question.request.model, operation)
-        budget = _budget(exchange, parts.settings.timeout_call)
+        question = ChatQuestion(openai_chat.parse(exchange.body))
+        call, route = _call(parts, exchange, caller, "chat", question, started)
     except AperturaError:
         parts.admission.admit(caller, address, "")
         raise
-    model = question.request.model
-    standing = parts.admission.admit(caller, address, model)
-    call = Call(
-        exchange.id,
-        caller,
-        operation,
-        model,
-        streamed=question.stream,
-        started=started,
-        budget=budget,
-    )
+    standing = parts.admission.admit(caller, address, call.model)
     await parts.relay.run(call, question, route, exchange, reply_head(exchange, standing))
+
+
+async def embed(parts: Parts, exchange: Exchange) -> None:
+    """POST /v1/embeddings."""
+    started = parts.clock()
+    _check_request(parts, exchange)
+    caller, address = await parts.callers.identify(exchange)
+    try:
+        question = EmbeddingQuestion(embeddings.parse(exchange.body))
+        call, route = _call(parts, exchange, caller, "embeddings", question, started)
+    except AperturaError:
+        parts.admission.admit(caller, address, "")
+        raise
+    standing = parts.admission.admit(caller, address, call.model)
+    await parts.relay.run(call, question, route, exchange, reply_head(exchange, standing))
+
+
+def _call(
+    parts: Parts,
+    exchange: Exchange,
+    caller: Caller,
+    operation: Operation,
+    question: ChatQuestion | EmbeddingQuestion,
+    started: float,
+) -> tuple[Call, Route]:
+    """The call that a question amounts to, and the route it may take."""
+    model = question.request.model
+    keys.check_model(caller.policy, model)
+    route = parts.current.routes.route(model, operation)
+    budget = _budget(exchange, parts.settings.timeout_call)
+    call = Call(exchange.id, caller, operation, model, question.stream, started, budget)
+    return call, route
 
 
 def reply_head(exchange: Exchange, standing: Standing | None) -> Head:

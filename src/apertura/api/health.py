@@ -27,7 +27,7 @@ async def ready(parts: Parts, exchange: Exchange) -> None:
         await parts.database.read("SELECT 1")
     except AperturaError:
         missing.append("database")
-    if parts.settlement.is_full():
+    if parts.settlement.full:
         missing.append("books")
     if not parts.current.routes.catalog.models:
         missing.append("models")

@@ -33,6 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (AperturaError, SettingsError, Conflict, ValueError) as error:
         sys.stderr.write(f"apertura: {getattr(error, 'message', error)}\n")
         return 1
+    except OSError as error:  # a folder that cannot be made, a file that cannot be read
+        place = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"apertura: {place}{error.strerror or error}\n")
+        return 1
     except KeyboardInterrupt:
         return 130
     return code

@@ -13,15 +13,21 @@ guesses a price: an offer without one is kept, and is not routable for those who
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from urllib.parse import urlsplit
 
 import msgspec
 
-from apertura.domain.money import parse_usd
+from apertura.domain.money import NANO_PER_USD, parse_usd
 from apertura.domain.pricing import Price
 from apertura.errors import AperturaError
 
 DIALECTS = ("openai_chat",)
 """What a provider may speak; grows with the `wire` package."""
+AUTHS = ("bearer", "x-api-key", "api-key", "none")
+"""How a provider may be authenticated to; see `providers.base.authorization`."""
+PRICE_MAX = 2_000 * NANO_PER_USD
+"""The highest price that is believed, per million tokens or per call: several times any known one,
+and low enough that the cost of the largest usage (`domain.usage`) fits 64 bits."""
 
 
 class CatalogError(AperturaError):
@@ -127,7 +133,24 @@ def _checked(row: ProviderRow) -> ProviderRow:
         raise CatalogError(f"provider {row.name!r}: dialect {row.dialect!r} is none of {known}")
     if not row.base_url.startswith(("http://", "https://")):
         raise CatalogError(f"provider {row.name!r}: base_url must begin with http:// or https://")
+    if not _names_a_place(row.base_url):
+        raise CatalogError(f"provider {row.name!r}: base_url: {row.base_url!r} names no place")
+    if row.auth not in AUTHS:
+        known = ", ".join(AUTHS)
+        raise CatalogError(f"provider {row.name!r}: auth {row.auth!r} is none of {known}")
+    if not row.api_key.isprintable():
+        raise CatalogError(f"provider {row.name!r}: api_key must be one line of plain characters")
     return row
+
+
+def _names_a_place(url: str) -> bool:
+    if not url.isprintable() or " " in url:
+        return False
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # what stands after the colon is no port
+        return False
 
 
 def _model(row: OfferRow, provider: ProviderRow, earlier: Model | None) -> Model:
@@ -171,6 +194,8 @@ def _offer(row: OfferRow, provider: ProviderRow) -> Offer:
 
 def _price(row: OfferRow) -> Price | None:
     if row.input_usd_per_million is None:
+        if row.output_usd_per_million is not None:
+            raise CatalogError(f"offer {row.model!r}: input_usd_per_million is missing")
         return None
     if row.output_usd_per_million is None and row.kind == "chat":
         raise CatalogError(f"offer {row.model!r}: output_usd_per_million is missing")
@@ -196,6 +221,9 @@ def _amount(row: OfferRow, field: str) -> int | None:
         raise CatalogError(f"offer {row.model!r}: {field}: {error}") from None
     if amount < 0:
         raise CatalogError(f"offer {row.model!r}: {field}: a price must not be negative")
+    if amount > PRICE_MAX:
+        most = PRICE_MAX // NANO_PER_USD
+        raise CatalogError(f"offer {row.model!r}: {field}: {text} is more than {most} dollars")
     return amount
 
 

@@ -77,7 +77,8 @@ class Digester:
     """
 
     def __init__(self, pepper: bytes) -> None:
-        self._begun = hashlib.blake2b(key=pepper, digest_size=32)
+        self._begun = hashlib.blake2b(b"key:", key=pepper, digest_size=32)
+        # The four bytes push the pepper's own block through: each digest is then one block.
 
     def digest(self, key: bytes) -> bytes:
         """The digest under which a key is stored (in hex) and found."""
@@ -131,7 +132,11 @@ def is_within(address: str, networks: Iterable[Network]) -> bool:
 
 def _network(text: str) -> Network:
     try:
-        return ipaddress.ip_network(text, strict=False)
+        network = ipaddress.ip_network(text, strict=False)
+        mapped = getattr(network.network_address, "ipv4_mapped", None)
+        if mapped is not None and network.prefixlen >= 96:  # as addresses are: see `is_within`
+            return ipaddress.IPv4Network((mapped, network.prefixlen - 96))
+        return network
     except ValueError:
         raise BadRequest(
             f"{text!r} is neither an address nor a subnet such as 192.168.1.0/24.",

@@ -102,7 +102,7 @@ def take_all(windows: Sequence[Window], now: float) -> Standing | None:
 
 
 def header_lines(standing: Standing, unix_now: float) -> bytes:
-    """The contract's three headers, as they travel; the reset is in Unix seconds, rounded up."""
+    """The contract's three headers, as they travel; the reset in whole Unix seconds, past it."""
     return b"x-ratelimit-limit: %d\r\nx-ratelimit-remaining: %d\r\nx-ratelimit-reset: %d\r\n" % (
         standing.limit.count,
         standing.remaining,

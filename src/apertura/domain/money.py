@@ -7,7 +7,7 @@ text, printed, and multiplied. What it is not: prices of a model (`pricing`) or 
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
 from typing import NewType
 
 Nano = NewType("Nano", int)
@@ -18,6 +18,8 @@ NANO_PER_QUOTA_UNIT = 2_000
 """The public "quota unit": 500,000 to the dollar. A view, never stored."""
 MILLION = 1_000_000
 NANO_MAX = 2**63 - 1
+_EXACT = Context(prec=400, traps=[InvalidOperation, Inexact, Overflow])
+"""For reading: whatever would be rounded is refused instead."""
 
 
 def parse_usd(text: str) -> Nano:
@@ -27,15 +29,19 @@ def parse_usd(text: str) -> Nano:
         ValueError: it is no finite number, is finer than a nano-dollar, or does not fit 64 bits.
     """
     try:
-        amount = Decimal(text) * NANO_PER_USD
+        amount = _EXACT.multiply(Decimal(text), Decimal(NANO_PER_USD))
     except InvalidOperation:
         raise ValueError(f"{text!r} is not an amount of dollars") from None
+    except Overflow:
+        raise ValueError(f"{text!r} is too large") from None
+    except Inexact:
+        raise ValueError(f"{text!r} is finer than a billionth of a dollar") from None
     if not amount.is_finite():
         raise ValueError(f"{text!r} is not an amount of dollars")
+    if not -NANO_MAX <= amount <= NANO_MAX:
+        raise ValueError(f"{text!r} is too large")
     if amount != amount.to_integral_value():
         raise ValueError(f"{text!r} is finer than a billionth of a dollar")
-    if abs(amount) > NANO_MAX:
-        raise ValueError(f"{text!r} is too large")
     return Nano(int(amount))
 
 

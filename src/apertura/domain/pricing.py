@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import msgspec
 
-from apertura.domain.money import Nano, cost_of
+from apertura.domain.money import MILLION, Nano, cost_of
 from apertura.domain.usage import Usage
 
 
@@ -33,21 +33,19 @@ FREE = Price(input=0, output=0)
 
 
 def cost(usage: Usage, price: Price) -> Nano:
-    """The cost of one call, rounded once, up."""
-    total = usage.plain_input * price.input + usage.output * price.output
-    if usage.cache_read:
-        total += usage.cache_read * _or(price.cache_read, price.input)
-    if usage.cache_write:
-        total += usage.cache_write * _or(price.cache_write, price.input)
+    """The cost of one call, rounded once, up. Every token at its total's price, and then for each
+    part that has a price of its own the difference to it.
+    """
+    total = usage.input * price.input + usage.output * price.output + price.per_call * MILLION
+    if usage.cache_read and price.cache_read is not None:
+        total += usage.cache_read * (price.cache_read - price.input)
+    if usage.cache_write and price.cache_write is not None:
+        total += usage.cache_write * (price.cache_write - price.input)
     if usage.cache_write_1h:
-        write = _or(price.cache_write, price.input)
-        total += usage.cache_write_1h * _or(price.cache_write_1h, write)
-    if usage.audio_input:
-        total += usage.audio_input * _or(price.audio_input, price.input)
+        write = price.cache_write_1h if price.cache_write_1h is not None else price.cache_write
+        total += usage.cache_write_1h * (0 if write is None else write - price.input)
+    if usage.audio_input and price.audio_input is not None:
+        total += usage.audio_input * (price.audio_input - price.input)
     if usage.audio_output and price.audio_output is not None:
         total += usage.audio_output * (price.audio_output - price.output)
-    return cost_of(total + price.per_call * 1_000_000)
-
-
-def _or(own: int | None, parent: int) -> int:
-    return parent if own is None else own
+    return cost_of(total)

@@ -77,7 +77,7 @@ def route(model: str, kind: str, catalog: Catalog) -> Route:
             usable.append(offer)
     if not usable:
         raise Unavailable(
-            f"The model {model!r} cannot be served now: no offer of it has a price.",
+            f"The model {model!r} cannot be served now: no offer of it has a price and a weight.",
             headers={"Retry-After": "60"},
         )
     return Route(model=entry, offers=tuple(usable), dropped=tuple(dropped))

@@ -48,7 +48,6 @@ def request_head(url: str, headers: list[tuple[str, str]]) -> bytes:
     host, _, path = rest.partition("/")
     lines = [f"POST /{path} HTTP/1.1", f"host: {host}"]
     lines += [f"{name}: {value}" for name, value in headers]
-    head = "\r\n".join(lines)
-    if not head.isprintable() and any(ord(c) < 32 and c not in "\r\n" for c in head):
-        raise ValueError("a header holds a control character")
-    return (head + "\r\ncontent-length: ").encode()
+    if not all(line.isprintable() for line in lines):
+        raise ValueError("a header holds a control character or a line break")
+    return "\r\n".join([*lines, "content-length: "]).encode()

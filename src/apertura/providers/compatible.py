@@ -43,4 +43,5 @@ class Compatible:
 
     def read_error(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> AperturaError:
         """As the format says; see `wire.openai_chat.read_error`."""
-        return openai_chat.read_error(status, body, headers)
+        texts = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
+        return openai_chat.read_error(status, body, texts)

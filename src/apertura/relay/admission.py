@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import NoReturn
 
 from apertura.domain import limits
 from apertura.domain.identity import Caller
 from apertura.domain.limits import Standing
-from apertura.errors import RateLimited, Unavailable
+from apertura.errors import Unavailable
 from apertura.relay.settlement import Settlement
 from apertura.store.counters import MemoryCounters
 
@@ -34,25 +35,22 @@ class Admission:
 
         Raises: RateLimited; Unavailable, while the books cannot take any more calls.
         """
-        if self._settlement.is_full():
+        if self._settlement.full:
             raise Unavailable(
                 "Calls cannot be recorded right now. Try again shortly.",
                 headers={"Retry-After": "5"},
             )
         now = self._clock()
-        windows = self._counters.of_call(address, caller.key_id, model, now)
-        return self._admitted(limits.take_all(windows, now))
+        standing = limits.take_all(self._counters.windows(address, caller.key_id, model, now), now)
+        return standing if standing is None or standing.admitted else self._refuse(standing)
 
     def count_stranger(self, address: str) -> None:
         """A request without a good key counts against its address. Raises: RateLimited."""
         now = self._clock()
-        self._admitted(limits.take_all(self._counters.of_address(address, now), now))
-
-    def _admitted(self, standing: Standing | None) -> Standing | None:
+        standing = limits.take_all(self._counters.windows(address, "", "", now), now)
         if standing is not None and not standing.admitted:
-            self.refused += 1
-            raise self._refusal(standing)
-        return standing
+            self._refuse(standing)
 
-    def _refusal(self, standing: Standing) -> RateLimited:
-        return limits.refusal(standing, time.time())
+    def _refuse(self, standing: Standing) -> NoReturn:
+        self.refused += 1
+        raise limits.refusal(standing, time.time())

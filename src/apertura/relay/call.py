@@ -21,15 +21,15 @@ from apertura.providers.base import Operation
 
 Outcome = Literal["answered", "cut", "failed"]
 
-_random_bits = random.SystemRandom().getrandbits(64)
-_getrandbits = random.Random(_random_bits).getrandbits
+_getrandbits = random.Random(random.SystemRandom().getrandbits(256)).getrandbits  # noqa: S311  # ids are no secrets
 
 
 def new_call_id() -> str:
     """`req_` and 32 hex digits: 48 bits of time in ms, so that rows are added in order, and 80 of
     randomness, so that ids neither collide nor tell how many calls there are.
     """
-    return "req_%012x%020x" % (time.time_ns() // 1_000_000, _getrandbits(80))
+    number = time.time_ns() // 1_000_000 << 80 | _getrandbits(80)
+    return "req_" + number.to_bytes(16, "big").hex()
 
 
 class Call:
@@ -52,7 +52,6 @@ class Call:
         caller: Caller,
         operation: Operation,
         model: str,
-        *,
         streamed: bool,
         started: float,
         budget: float,

@@ -12,8 +12,12 @@ ended once, by `respond` or `end`, or broken by `abort`, which the caller can te
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from functools import partial
 from typing import Any
+
+from apertura.relay.call import new_call_id
+from apertura.relay.steps import Steps
 
 Head = bytes
 """Headers of a reply as they travel: lines of `name: value`, names in lower case, each ended by
@@ -76,7 +80,9 @@ class Exchange:
         raise NotImplementedError
 
 
-Handler = Callable[[Exchange], Awaitable[None]]
+Handler = Callable[[Exchange], Coroutine[Any, None, None]]
+Refuse = Callable[[Exchange, BaseException], None]
+"""Makes a reply of whatever a handler raised."""
 
 
 class AsgiExchange(Exchange):
@@ -162,7 +168,9 @@ class BrokenReply(Exception):
     """Makes an ASGI server drop the connection in the middle of a reply, as `abort` wants."""
 
 
-def asgi(handler: Handler, *, body_limit: int) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+def asgi(
+    handler: Handler, refuse: Refuse, *, body_limit: int
+) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
     """A handler of exchanges as an ASGI application for one path."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
@@ -171,17 +179,24 @@ def asgi(handler: Handler, *, body_limit: int) -> Callable[[Scope, Receive, Send
             return
         exchange = AsgiExchange(scope, body[:body_limit])
         exchange.oversized = len(body) > body_limit
-        work = asyncio.ensure_future(handler(exchange))
-        watch = asyncio.ensure_future(_watch(receive, exchange, work))
+        exchange.id = new_call_id()
+        steps = Steps(handler(exchange), partial(_ended, exchange, refuse))
+        steps.step()
+        watch = asyncio.ensure_future(_watch(receive, exchange, steps))
         try:
             await exchange.pump(send)
-            await work
+        except asyncio.CancelledError:  # the server is being stopped, and does not wait any more
+            steps.cancel()
+            raise
         finally:
             watch.cancel()
-            if not work.done():
-                work.cancel()
 
     return serve
+
+
+def _ended(exchange: Exchange, refuse: Refuse, error: BaseException | None) -> None:
+    if error is not None:
+        refuse(exchange, error)
 
 
 async def _read_body(receive: Receive, limit: int) -> bytes | None:
@@ -199,10 +214,11 @@ async def _read_body(receive: Receive, limit: int) -> bytes | None:
     return b"".join(pieces)
 
 
-async def _watch(receive: Receive, exchange: Exchange, work: asyncio.Future[None]) -> None:
+async def _watch(receive: Receive, exchange: AsgiExchange, steps: Steps) -> None:
     """Cancel the call when its caller hangs up."""
     while (await receive())["type"] != "http.disconnect":
         pass
-    exchange.closed = True
-    exchange.abort()
-    work.cancel()
+    if not exchange.finished:
+        exchange.closed = True
+        steps.cancel()
+        exchange.abort()

@@ -17,14 +17,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from apertura.relay.exchange import PAUSE_ABOVE, Handler
+from apertura.relay.call import new_call_id
+from apertura.relay.exchange import PAUSE_ABOVE, Handler, Refuse
 from apertura.relay.lane_exchange import STATUS_LINES, LaneExchange
+from apertura.relay.steps import Steps
 
 HEADER_BYTES_MOST = 32 * 1024
 TOO_MANY_HEADERS = "The request has too many headers, or too large ones."
@@ -44,6 +47,8 @@ class LaneRules(msgspec.Struct, frozen=True, kw_only=True):
     """How long a caller may pause within a request."""
     keep_alive: float
     """How long a connection may idle between requests."""
+    refuse: Refuse
+    """Replies to what a handler raised."""
     render_refusal: Callable[[int, str], bytes]
     """The body that refuses what is not even HTTP."""
 
@@ -92,8 +97,6 @@ class Lane(HttpToolsProtocol):
         self.peer = self.client[0] if self.client else ""
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._running is not None:
-            self.tasks.discard(self._running.task)  # type: ignore[arg-type]
         for cycle in (self._running, *(cycle for cycle, _ in self.pipeline)):
             if cycle is not None and not cycle.response_complete:
                 cycle.disconnected = True
@@ -239,9 +242,17 @@ class Lane(HttpToolsProtocol):
                 self._run(exchange)
 
     def _run(self, exchange: LaneExchange) -> None:
+        """At once, up to where it waits (see `steps`)."""
         self._running = exchange
-        task = exchange.task = self.loop.create_task(exchange.handler(exchange))  # type: ignore[arg-type]
-        self.tasks.add(task)
+        exchange.id = new_call_id()
+        steps = exchange.steps = Steps(exchange.handler(exchange), partial(self._ended, exchange))
+        self.tasks.add(steps)  # type: ignore[arg-type]  # uvicorn waits for these, and cancels them
+        steps.step()
+
+    def _ended(self, exchange: LaneExchange, error: BaseException | None) -> None:
+        self.tasks.discard(exchange.steps)  # type: ignore[arg-type]
+        if error is not None:
+            self._rules.refuse(exchange, error)
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         """The parent starts what waited in the pipeline; ours is run now or when it is whole."""
@@ -255,7 +266,6 @@ class Lane(HttpToolsProtocol):
     def answered(self, exchange: LaneExchange) -> None:
         """A reply of ours is complete."""
         self._running = None
-        self.tasks.discard(exchange.task)  # type: ignore[arg-type]
         self._quiet_since = self.loop.time()
         if self.transport.is_closing():
             return

@@ -6,13 +6,13 @@ HTTP/1.0, ended by closing), and nothing is written after its end or once the ca
 
 from __future__ import annotations
 
-import asyncio
 import http
 import time
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 from apertura.relay.exchange import Exchange, Handler, Head
+from apertura.relay.steps import Steps
 
 if TYPE_CHECKING:
     from apertura.relay.fastlane import Lane
@@ -29,7 +29,7 @@ class LaneExchange(Exchange):
     http11 = True
     keep_alive = True
     size = 0
-    task: asyncio.Task[None] | None = None
+    steps: Steps | None = None
     _chunked = False
     _paused = False
     # What uvicorn's class reads and sets on the exchange in progress:
@@ -45,7 +45,9 @@ class LaneExchange(Exchange):
         query: bytes,
         headers: dict[bytes, bytes],
     ) -> None:
-        super().__init__(method, path, query, headers, b"", lane.peer)
+        # What the parent's does, spelled out: this runs for every call.
+        self.method, self.path, self.query = method, path, query
+        self.headers, self.body, self.peer = headers, b"", lane.peer
         self.handler = handler
         self._lane = lane
         self.pieces: list[bytes] = []
@@ -105,8 +107,8 @@ class LaneExchange(Exchange):
     def disconnected(self, _: bool) -> None:
         """The caller has hung up: the call is cancelled at once."""
         self.closed = True
-        if self.task is not None:
-            self.task.cancel()
+        if self.steps is not None:
+            self.steps.cancel()
 
     def set_paused(self, paused: bool) -> None:
         """The caller reads too slowly, or has caught up."""

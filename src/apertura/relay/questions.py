@@ -26,8 +26,7 @@ class ChatQuestion:
     def render(self, model: str) -> bytes:
         return openai_chat.render(self.request, model=model)
 
-    def check(self, body: bytes) -> ReplyFacts:
-        return openai_chat.check_reply(body)
+    check = staticmethod(openai_chat.check_reply)
 
     def listen(self) -> Tap:
         return openai_chat.listen(self.request.include_usage)

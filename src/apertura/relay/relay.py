@@ -12,7 +12,7 @@ there is no second offer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
@@ -23,10 +23,11 @@ from apertura.domain.usage import NOTHING, Usage
 from apertura.errors import AperturaError, Garbled, Stalled, Unavailable
 from apertura.providers.base import Provider
 from apertura.relay.call import Call
+from apertura.relay.connection import Expiry, Reply
 from apertura.relay.exchange import Exchange, Head
 from apertura.relay.reply import Passage, StreamTimers
 from apertura.relay.settlement import Settlement
-from apertura.relay.transport import Origin, Reply, Transport
+from apertura.relay.transport import Origin, Transport
 from apertura.wire.dialect import ReplyFacts, Tap
 from apertura.wire.estimate import tokens_of
 
@@ -81,9 +82,6 @@ class Place(msgspec.Struct, frozen=True):
     keepalive: bool = True
 
 
-Attempt = Callable[[Call, Question, Offer, Exchange, Head], Awaitable[None]]
-
-
 class Relay:
     """The data plane of one process."""
 
@@ -108,75 +106,56 @@ class Relay:
         """
         self.running += 1
         attempt = self._stream if question.stream else self._whole
+        last = len(route.offers) - 1
         try:
-            await self._walk(call, question, route, exchange, head, attempt)
+            for number, offer in enumerate(route.offers):
+                call.begin(offer)
+                try:
+                    await attempt(call, question, offer, exchange, head)
+                except AperturaError as error:
+                    call.failed(error)
+                    if exchange.started:
+                        self._fail_inside(call, error, question, exchange)
+                        return
+                    if number == last or not error.retryable or call.deadline <= self._clock():
+                        raise
+                else:
+                    return
         except asyncio.CancelledError:
-            if not exchange.closed:  # not the caller's doing: we are being stopped
-                self._stop(call, question, exchange)
-            elif call.outcome == "failed":
-                call.cut(NOTHING)
+            self._cancelled(call, question, exchange)
             raise
         finally:
             self.running -= 1
             if not call.settled:
                 self._settlement.settle(call)
 
-    async def _walk(  # the whole of a call's context, handed through
-        self,
-        call: Call,
-        question: Question,
-        route: Route,
-        exchange: Exchange,
-        head: Head,
-        attempt: Attempt,
-    ) -> None:
-        last = len(route.offers) - 1
-        for number, offer in enumerate(route.offers):
-            call.begin(offer)
-            try:
-                await attempt(call, question, offer, exchange, head)
-            except AperturaError as error:
-                call.failed(error)
-                if exchange.started:
-                    self._fail_inside(call, error, question, exchange)
-                    return
-                if number == last or not error.retryable or call.deadline <= self._clock():
-                    raise
-            else:
-                return
-
     async def _whole(
-        self,
-        call: Call,
-        question: Question,
-        offer: Offer,
-        exchange: Exchange,
-        head: Head,
+        self, call: Call, question: Question, offer: Offer, exchange: Exchange, head: Head
     ) -> None:
         """One attempt at an answer that is sent at once."""
-        upstream = await self._send(call, question, offer, total=True)
-        body = await self._read(upstream)
+        place, request, expiry = self._request(call, question, offer, self._timers.total)
+        upstream = await self._transport.send(
+            place.origin, request, limit=self._reply_limit, expiry=expiry
+        )
+        body = await upstream.read()
         if upstream.status != 200:
-            raise self._refusal(offer, upstream, body)
+            raise place.provider.read_error(upstream.status, upstream.headers, body)
         facts = question.check(body)
         call.answered(facts.usage or self._estimate(question, facts.chars, offer))
         self._settlement.settle(call)
         exchange.respond(200, JSON + head, facts.body)
 
     async def _stream(
-        self,
-        call: Call,
-        question: Question,
-        offer: Offer,
-        exchange: Exchange,
-        head: Head,
+        self, call: Call, question: Question, offer: Offer, exchange: Exchange, head: Head
     ) -> None:
         """One attempt at an answer that is passed on as it comes."""
-        upstream = await self._send(call, question, offer, total=False)
+        place, request, expiry = self._request(call, question, offer, self._timers.first)
+        upstream = await self._transport.send(
+            place.origin, request, limit=self._reply_limit, expiry=expiry
+        )
         kind = upstream.headers.get(b"content-type", b"").lower()
         if upstream.status != 200 or not kind.startswith(b"text/event-stream"):
-            body = await self._read(upstream)
-            raise self._no_stream(question, offer, upstream, body)
+            raise self._no_stream(question, place, upstream, await upstream.read())
         tap = question.listen()
         passage = Passage(call, upstream, tap, exchange, self._stream_timers)
         try:
@@ -189,44 +168,35 @@ class Relay:
         self._settlement.settle(call)
         passage.finish()
 
-    async def _send(self, call: Call, question: Question, offer: Offer, *, total: bool) -> Reply:
-        """Ask the offer's provider; its reply, once the head is in."""
+    def _request(
+        self, call: Call, question: Question, offer: Offer, patience: float
+    ) -> tuple[Place, list[bytes], Expiry]:
+        """What to send where, and until when something must have come back."""
         place = self.places[offer.provider.name]
-        body = question.render(offer.upstream_model)
-        patience = self._timers.total if total else self._timers.first
+        request = place.provider.build(call.operation, question.render(offer.upstream_model))
         until = self._clock() + patience
-        expiry = (until, _too_slow) if until < call.deadline else (call.deadline, call.budget_spent)
-        return await self._transport.send(
-            place.origin,
-            place.provider.build(call.operation, body),
-            limit=self._reply_limit,
-            expiry=expiry,
-        )
-
-    async def _read(self, upstream: Reply) -> bytes:
-        try:
-            return await upstream.read()
-        except asyncio.CancelledError:
-            upstream.abort()
-            raise
-
-    def _refusal(self, offer: Offer, upstream: Reply, body: bytes) -> AperturaError:
-        provider = self.places[offer.provider.name].provider
-        return provider.read_error(upstream.status, upstream.headers, body)
+        if until < call.deadline:
+            return place, request, (until, _too_slow)
+        return place, request, (call.deadline, call.budget_spent)
 
     def _no_stream(
-        self, question: Question, offer: Offer, upstream: Reply, body: bytes
+        self, question: Question, place: Place, upstream: Reply, body: bytes
     ) -> AperturaError:
         """What came in place of a stream: an error, or nothing that we can pass on."""
         if upstream.status != 200:
-            return self._refusal(offer, upstream, body)
+            return place.provider.read_error(upstream.status, upstream.headers, body)
         try:
             question.check(body)
         except AperturaError as error:
             return error
         return Garbled("The provider answered at once where a stream was asked for.")
 
-    def _stop(self, call: Call, question: Question, exchange: Exchange) -> None:
+    def _cancelled(self, call: Call, question: Question, exchange: Exchange) -> None:
+        """The caller hung up; or we are being stopped, which is no fault of the caller's."""
+        if exchange.closed:
+            if call.outcome == "failed":
+                call.cut(NOTHING)
+            return
         error = Unavailable("The server is stopping. Try again.", headers={"Retry-After": "5"})
         call.failed(error)
         if exchange.started:

@@ -16,8 +16,9 @@ import asyncio
 
 from apertura.errors import AperturaError, Garbled, Internal, Stalled
 from apertura.relay.call import Call
+from apertura.relay.connection import Reply
 from apertura.relay.exchange import Exchange, Head
-from apertura.relay.transport import Reply
+from apertura.relay.steps import Signal
 from apertura.telemetry import log
 from apertura.wire.dialect import Tap
 
@@ -48,7 +49,8 @@ class Passage:
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._head: Head = b""
-        self._done: asyncio.Future[None] = loop.create_future()
+        self._done = Signal()
+        self._error: AperturaError | None = None
 
     async def run(self, head: Head) -> None:
         """Pass the stream; returns when it is whole, but for its success marker.
@@ -64,6 +66,8 @@ class Passage:
         finally:
             exchange.on_pause = exchange.on_resume = None
             self._upstream.abort()
+        if self._error is not None:
+            raise self._error
 
     def finish(self) -> None:
         """Send the success marker: the call is settled."""
@@ -110,7 +114,7 @@ class Passage:
 
     def _ended(self, error: AperturaError | None) -> None:
         """No more will come."""
-        if self._done.done():
+        if self._done.fired:
             return
         if error is None:
             try:
@@ -124,12 +128,13 @@ class Passage:
         if not self._exchange.started:  # a whole answer without content is an answer all the same
             self._exchange.start(200, self._head)
             self._exchange.write(b"".join(self._held))
-        self._done.set_result(None)
+        self._done.fire()
 
     def _fail(self, error: AperturaError) -> None:
-        if not self._done.done():
-            self._done.set_exception(error)
-        self._upstream.abort()
+        if not self._done.fired:
+            self._error = error
+            self._upstream.abort()
+            self._done.fire()
 
     def _pause(self) -> None:
         """A slow caller: stop reading, and stop counting the provider's silence."""

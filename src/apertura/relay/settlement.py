@@ -39,6 +39,8 @@ class Settlement:
     def __init__(self, database: Database, journal: Journal, meters: Meters) -> None:
         self._database, self._journal, self._meters = database, journal, meters
         self._rows: list[UsageRow] = []
+        self.full = False
+        """The database has been away for so long that no more calls may start."""
         self._mark = 0
         self._clock = asyncio.get_running_loop().time
         self._writing = asyncio.Lock()
@@ -66,15 +68,12 @@ class Settlement:
         except AperturaError:  # a full disk: the books may still take it
             self._meters.write_failed()
         self._rows.append(row)
-        self._meters.call(row)
-        self._meters.line(line)
-        if len(self._rows) == 1:
+        self._meters.call(row, line)
+        waiting = len(self._rows)
+        if waiting == 1:
             self._woken.set()
+        self.full = waiting >= BACKLOG_MOST
         return Nano(row.cost)
-
-    def is_full(self) -> bool:
-        """Whether the database has been away for so long that no more calls may start."""
-        return len(self._rows) >= BACKLOG_MOST
 
     def backlog(self) -> int:
         """Rows that are not in the books yet."""
@@ -115,6 +114,7 @@ class Settlement:
         mark = self._mark if len(rows) == len(self._rows) else None
         await usage.record(self._database, rows)
         del self._rows[: len(rows)]
+        self.full = len(self._rows) >= BACKLOG_MOST
         if mark is not None:
             self._journal.settled(mark)
 

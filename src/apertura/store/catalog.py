@@ -96,6 +96,8 @@ def _secret(text: str, environment: Mapping[str, str], place: str) -> str:
             return Path(rest).read_text().strip()
         except OSError as error:
             raise CatalogError(f"{place}: api_key: {rest}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise CatalogError(f"{place}: api_key: {rest} is no text") from None
     return text
 
 

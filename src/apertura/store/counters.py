@@ -37,19 +37,14 @@ class MemoryCounters:
         self._groups: dict[tuple[str, str, str], list[Window]] = {}
         self._purge_at = PURGE_ABOVE
 
-    def of_address(self, address: str, now: float) -> list[Window]:
-        """The window of a caller's address; all of one IPv6 /64 share one."""
-        return self._found(address, "", "", now)
-
-    def of_call(self, address: str, key_id: str, model: str, now: float) -> list[Window]:
-        """The windows of a call: its address, its key, and its key with its model (if any)."""
-        return self._found(address, key_id, model, now)
-
-    def _found(self, address: str, key_id: str, model: str, now: float) -> list[Window]:
-        windows = self._groups.get((address, key_id, model))
+    def windows(self, address: str, key_id: str, model: str, now: float) -> list[Window]:
+        """The windows of a call: its address (all of one IPv6 /64 share one), its key, and its key
+        with its model. An empty key or model has none.
+        """
+        name = (address, key_id, model)
+        windows = self._groups.get(name)
         if windows is None:
-            windows = self._make(address, key_id, model, now)
-            self._groups[address, key_id, model] = windows
+            windows = self._groups[name] = self._make(address, key_id, model, now)
         return windows
 
     def _make(self, address: str, key_id: str, model: str, now: float) -> list[Window]:

@@ -1,0 +1,73 @@
+"""What the tests with foreign clients share: one live gateway, and one question.
+
+They run in environments that hold the clients and not the product (see the Makefile). Answers come
+from a very small model: tests look at the shape of an answer, never at its wit; where a test needs
+to know the words, it forces them with a schema.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.clients.gateway import Gateway, running
+
+# No client may learn of a proxy, of another key or of the internet from the shell that runs us.
+for _name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+    del os.environ[_name]
+for _name in ("OPENAI_BASE_URL", "OPENAI_API_BASE", "OPENAI_API_KEY", "APERTIS_API_KEY"):
+    os.environ.pop(_name, None)
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+os.environ["LANGCHAIN_TRACING_V2"] = os.environ["LANGSMITH_TRACING"] = "false"
+
+# Each file runs where its client is installed.
+NEEDS = {
+    "test_apertis*.py": "apertis",
+    "test_langchain*.py": "langchain_openai",
+    "test_litellm*.py": "litellm",
+    "test_llama_index*.py": "llama_index",
+    "test_openai*.py": "openai",
+}
+collect_ignore_glob = [files for files, client in NEEDS.items() if find_spec(client) is None]
+
+
+@pytest.fixture(scope="session")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """The live gateway of the session; its end is checked too."""
+    with running(tmp_path_factory.mktemp("gateway")) as started:
+        yield started
+
+
+@pytest.fixture
+def limited(tmp_path: Path) -> Iterator[Gateway]:
+    """A gateway that admits one call of a model in any two seconds."""
+    settings = {"APERTURA_LIMIT_PER_ADDRESS": "off", "APERTURA_LIMIT_PER_MODEL": "1/2"}
+    with running(tmp_path, settings) as started:
+        yield started
+
+
+@pytest.fixture
+def question() -> list[dict[str, str]]:
+    """A short conversation."""
+    return [
+        {"role": "system", "content": "You are a helpful assistant."},
+        {"role": "user", "content": "Say hello."},
+    ]
+
+
+@pytest.fixture
+def forced() -> tuple[dict[str, object], dict[str, object]]:
+    """A `response_format` that leaves the model one answer, and what that answer says."""
+    colours = ["grün", "желтый", "青"]
+    schema = {
+        "type": "object",
+        "properties": {"colours": {"const": colours}},
+        "required": ["colours"],
+        "additionalProperties": False,
+    }
+    described = {"name": "colours", "strict": True, "schema": schema}
+    return {"type": "json_schema", "json_schema": described}, {"colours": colours}
