@@ -165,7 +165,7 @@ def test_an_unknown_key_of_the_file_is_refused() -> None:
     """With the one that was probably meant."""
     with pytest.raises(SettingsError, match=r"app\.toml: there is no setting 'prot'; did you mean"):
         loaded(file="prot = 1")
-    with pytest.raises(SettingsError, match="there is no setting 'xyzzy'$"):
+    with pytest.raises(SettingsError, match=r"there is no setting 'xyzzy'$"):
         loaded(file="xyzzy = 1")
 
 

@@ -8,7 +8,7 @@ import json
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from apertura.telemetry import LINES_MOST, SECONDS, Histogram, Meters, log
+from apertura.telemetry import LINES_MOST, MILLISECONDS, Meters, cumulative, log
 from tests.store.examples import usage_row
 
 
@@ -29,7 +29,7 @@ def test_calls_are_counted_by_their_labels() -> None:
         usage_row("b", cost=5, input=1, output=2),
         usage_row("c", outcome="failed", status=502, cost=0, input=0, output=0, first_ms=None),
     ):
-        meters.call(row)
+        meters.call(row, b"")
 
     page = meters.render().decode()
     labels = 'model="small",operation="chat",outcome="answered",provider="acme",status="200"'
@@ -47,25 +47,32 @@ def test_calls_are_counted_by_their_labels() -> None:
 def test_a_label_cannot_break_the_page() -> None:
     """Whatever a caller calls a model."""
     meters = Meters(version="1")
-    meters.call(usage_row("a", model='odd "name"\n\\apertura_calls_total 9'))
+    meters.call(usage_row("a", model='odd "name"\n\\apertura_calls_total 9'), b"")
 
     assert samples(meters)["apertura_calls_total"] == 1
 
 
-def test_a_histogram_counts_each_value_once() -> None:
-    """In the bucket whose edge it does not pass; edges are included."""
-    histogram = Histogram()
-    for value in (0.0, 0.01, 0.011, 1.0, 1000.0):
-        histogram.add(value)
+def test_a_duration_falls_into_one_bucket() -> None:
+    """That whose edge it does not pass, edges included; the page counts up, in seconds."""
+    meters = Meters(version="1")
+    for number, total_ms in enumerate((0, 10, 11, 1000, 1_000_000)):
+        meters.call(usage_row(str(number), total_ms=total_ms, first_ms=None), b"")
 
-    counts = dict(histogram.cumulative())
-    assert counts["0.01"] == 2
-    assert counts["0.025"] == 3
-    assert counts["1.0"] == 4
-    assert counts["300.0"] == 4
-    assert counts["+Inf"] == 5
-    assert list(counts) == [*map(str, SECONDS), "+Inf"]
-    assert histogram.total == pytest.approx(1001.021)
+    name, buckets = "gen_ai_server_request_duration_seconds", {}
+    for family in text_string_to_metric_families(meters.render().decode()):
+        for sample in family.samples:
+            if sample.name == f"{name}_bucket":
+                buckets[sample.labels["le"]] = sample.value
+    assert len(buckets) == len(MILLISECONDS) + 1
+    assert [buckets[edge] for edge in ("0.01", "0.025", "1.0", "300.0", "+Inf")] == [2, 3, 4, 4, 5]
+    assert samples(meters)[f"{name}_sum"] == 1001.021
+
+
+def test_buckets_count_up() -> None:
+    """Each holds all before it."""
+    counts = list(range(len(MILLISECONDS) + 1))
+
+    assert [count for _, count in cumulative(counts)] == [n * (n + 1) / 2 for n in counts]
 
 
 def test_gauges_are_read_when_asked_for() -> None:
@@ -83,8 +90,8 @@ def test_lines_are_written_at_a_flush_and_once() -> None:
     """In order, each on a line of its own."""
     out = io.BytesIO()
     meters = Meters(version="1", lines=out)
-    meters.line(b'{"a":1}')
-    meters.line(b'{"b":2}')
+    meters.call(usage_row("a"), b'{"a":1}')
+    meters.call(usage_row("a"), b'{"b":2}')
     assert out.getvalue() == b""
 
     meters.flush()
@@ -96,7 +103,7 @@ def test_lines_are_written_at_a_flush_and_once() -> None:
 def test_without_a_log_no_line_is_kept() -> None:
     """Nothing piles up."""
     meters = Meters(version="1")
-    meters.line(b"x")
+    meters.call(usage_row("a"), b"x")
     meters.flush()
 
     assert samples(meters)["apertura_log_lines_lost_total"] == 0
@@ -107,7 +114,7 @@ def test_lines_past_the_bound_are_counted_and_dropped() -> None:
     out = io.BytesIO()
     meters = Meters(version="1", lines=out)
     for _ in range(LINES_MOST + 3):
-        meters.line(b"x")
+        meters.call(usage_row("a"), b"x")
     meters.flush()
 
     assert out.getvalue().count(b"\n") == LINES_MOST
@@ -123,7 +130,7 @@ def test_an_output_that_fails_costs_lines_and_nothing_else(failure: OSError) -> 
             raise failure
 
     meters = Meters(version="1", lines=Broken())
-    meters.line(b"x")
+    meters.call(usage_row("a"), b"x")
     meters.flush()
 
     assert samples(meters)["apertura_log_lines_lost_total"] == 1
@@ -134,7 +141,7 @@ def test_an_output_that_is_closed_costs_lines_and_nothing_else() -> None:
     out = io.BytesIO()
     meters = Meters(version="1", lines=out)
     out.close()
-    meters.line(b"x")
+    meters.call(usage_row("a"), b"x")
     meters.flush()
 
     assert samples(meters)["apertura_log_lines_lost_total"] == 1

@@ -73,7 +73,11 @@ async def test_embeddings_answer(served: Served) -> None:
         (b"[]", "invalid_request", None),
         (b'{"messages": [{"role": "user", "content": "x"}]}', "missing_parameter", "model"),
         (b'{"model": "small"}', "missing_parameter", "messages"),
-        (b'{"model": 5, "messages": [{"role": "user", "content": "x"}]}', "invalid_parameter", "model"),
+        (
+            b'{"model": 5, "messages": [{"role": "user", "content": "x"}]}',
+            "invalid_parameter",
+            "model",
+        ),
     ],
 )
 async def test_a_request_that_says_nothing_sensible_is_refused(
@@ -134,7 +138,9 @@ async def test_another_method_is_refused(
     assert allowed in answer.headers["allow"].replace(" ", "").split(",")
 
 
-@pytest.mark.parametrize("path", ["/v1/files", "/v2/models", "/v1", "/x" * 500, "/v1//models", "//"])
+@pytest.mark.parametrize(
+    "path", ["/v1/files", "/v2/models", "/v1", "/x" * 500, "/v1//models", "//"]
+)
 async def test_an_unknown_path_is_not_found(served: Served, path: str) -> None:
     """404 in the envelope, with a request id, key or no key."""
     for key in (None, await served.key()):
@@ -179,7 +185,9 @@ async def test_past_a_limit_nothing_is_asked(tmp_path, name: str, words: str) ->
         assert standing(refused) == (2, 0)
         assert len(served.wall.calls()) == 2
         await served.app.parts.settlement.flush()
-        assert await served.database.read("SELECT SUM(cost), COUNT(*) FROM usage") == [(2 * COST, 2)]
+        assert await served.database.read("SELECT SUM(cost), COUNT(*) FROM usage") == [
+            (2 * COST, 2)
+        ]
 
 
 async def test_limits_are_each_keys_and_each_models_own(tmp_path) -> None:

@@ -33,10 +33,10 @@ async def test_without_its_database_it_lives_and_is_not_ready(served: Served, mo
     assert (await served.get("/health/ready")).status == 200
 
 
-async def test_with_full_books_it_is_not_ready(served: Served, monkeypatch) -> None:
+async def test_with_full_books_it_is_not_ready(served: Served) -> None:
     """And takes no more calls: 503 with Retry-After, none lost."""
     key = await served.key()
-    monkeypatch.setattr(served.app.parts.settlement, "is_full", lambda: True, raising=True)
+    served.app.parts.settlement.full = True
 
     assert (await served.get("/health/ready")).json["missing"] == ["books"]
     refused = await served.chat(key)

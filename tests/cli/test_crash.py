@@ -52,7 +52,7 @@ def is_whole(reply: Reply, *, stream: bool) -> bool:
 
 
 async def torture(folder: Path, cycles: int, seed: int) -> None:
-    """Serve under light load, kill, start again; at the end the books must agree with the callers."""
+    """Serve under light load, kill, start again; the books must agree with the callers."""
     chance = random.Random(seed)
     answered: list[str] = []
     async with Wall() as wall:
@@ -68,6 +68,7 @@ async def torture(folder: Path, cycles: int, seed: int) -> None:
                     for _ in range(WORKERS)
                 ]
                 while len(answered) == before:
+                    assert not any(caller.done() for caller in callers), "".join(running.said)
                     await asyncio.sleep(0.01)
                 await asyncio.sleep(chance.uniform(0, 0.25))
                 await running.kill()

@@ -117,9 +117,7 @@ def test_serve_refuses_a_port_that_is_taken(run: Run) -> None:
         ('[[providers]]\nname = "odd"\nbase_url = "http://x"\nauth = "o"', "provider 'odd': auth"),
     ],
 )
-def test_a_bad_configuration_names_the_entry(
-    run: Run, config: Path, line: str, words: str
-) -> None:
+def test_a_bad_configuration_names_the_entry(run: Run, config: Path, line: str, words: str) -> None:
     """Whatever command reads it."""
     bad = f"{line}\n{CONFIG}" if line[0] != "[" else f"{CONFIG}\n{line}"
     config.write_text(bad)

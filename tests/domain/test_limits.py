@@ -154,7 +154,9 @@ def test_a_limit_is_read(text: str, limit: Limit | None) -> None:
     assert parse_limit(text) == limit
 
 
-@pytest.mark.parametrize("text", ["", "5", "5/", "/5", "0/5", "5/0", "-1/5", "a/b", "5/5/5", "1.5/2"])
+@pytest.mark.parametrize(
+    "text", ["", "5", "5/", "/5", "0/5", "5/0", "-1/5", "a/b", "5/5/5", "1.5/2"]
+)
 def test_a_limit_that_is_none_is_refused(text: str) -> None:
     """The message repeats it."""
     with pytest.raises(ValueError, match="is no limit"):

@@ -115,8 +115,6 @@ def test_a_price_is_taken_by_example() -> None:
 def test_the_largest_cost_fits_64_bits(name: str) -> None:
     """The most that a provider can make us believe, at the highest price that is accepted."""
     most = {"input": TOKENS_MAX, "output": TOKENS_MAX, name: TOKENS_MAX}
-    price = Price(
-        input=PRICE_MAX, output=PRICE_MAX, audio_output=PRICE_MAX, per_call=PRICE_MAX
-    )
+    price = Price(input=PRICE_MAX, output=PRICE_MAX, audio_output=PRICE_MAX, per_call=PRICE_MAX)
 
     assert cost(Usage(**most), price) < 2**63

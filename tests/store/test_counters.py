@@ -12,15 +12,15 @@ LIMITS = Limits(per_address=Limit(4, 60), per_key=Limit(3, 60), per_model=Limit(
 
 
 def admitted(memory: MemoryCounters, address: str, key: str, model: str, now: float = 0) -> bool:
-    standing = take_all(memory.of_call(address, key, model, now), now)
+    standing = take_all(memory.windows(address, key, model, now), now)
     return standing is None or standing.admitted
 
 
 def shares(first: str, second: str) -> bool:
     """Whether two addresses fall under one window."""
     memory = MemoryCounters(Limits(per_address=Limit(1, 60), per_key=None, per_model=None))
-    take_all(memory.of_address(first, 0), 0)
-    return not take_all(memory.of_address(second, 0), 0).admitted
+    take_all(memory.windows(first, "", "", 0), 0)
+    return not take_all(memory.windows(second, "", "", 0), 0).admitted
 
 
 @pytest.mark.parametrize(
@@ -70,15 +70,15 @@ def test_a_call_without_a_model_falls_under_no_model() -> None:
     """The list of models, say."""
     memory = MemoryCounters(LIMITS)
 
-    assert [w.scope for w in memory.of_call("a", "k", "", 0)] == ["this address", "this API key"]
-    assert [w.scope for w in memory.of_address("a", 0)] == ["this address"]
+    assert [w.scope for w in memory.windows("a", "k", "", 0)] == ["this address", "this API key"]
+    assert [w.scope for w in memory.windows("a", "", "", 0)] == ["this address"]
 
 
 def test_switched_off_limits_have_no_window() -> None:
     """And nothing is refused."""
     memory = MemoryCounters(Limits(per_address=None, per_key=None, per_model=None))
 
-    assert memory.of_call("a", "k", "m", 0) == []
+    assert memory.windows("a", "k", "m", 0) == []
 
 
 def test_keys_and_models_of_equal_names_do_not_mix() -> None:
@@ -96,7 +96,7 @@ def test_a_flood_of_addresses_is_forgotten_but_counts_are_not(monkeypatch) -> No
     assert [admitted(memory, "mine", "k", "m") for _ in range(2)] == [True, True]
 
     for number in range(100):
-        memory.of_address(f"10.0.0.{number}", 0)
+        memory.windows(f"10.0.0.{number}", "", "", 0)
 
     assert len(memory._windows) < 30
     assert len(memory._groups) < 30

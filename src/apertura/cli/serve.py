@@ -67,14 +67,16 @@ async def _serve(settings: Settings, listening: socket.socket) -> None:
                 offers=local.offers,
             )
         )
+        listening.listen(BACKLOG)  # who reads that we serve may knock at once
         url = _url(settings.host, listening.getsockname()[1])
         if settings.dev:
             await dev.welcome(settings, application.parts.database, url, local)
         server = Server(application, settings)
         gc.freeze()  # what start-up made will stay: not to be looked through again and again
         gc.set_threshold(*GC_THRESHOLDS)
-        log("serving", url=url, models=len(application.parts.current.routes.catalog.models))
-        await server.serve(sockets=[listening])
+        with server.capture_signals():  # before we say that we serve: a stop may come at once
+            log("serving", url=url, models=len(application.parts.current.routes.catalog.models))
+            await server.serve(sockets=[listening])
         log("stopped")
 
 

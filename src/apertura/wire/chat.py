@@ -26,3 +26,5 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     needs: frozenset[str] = frozenset()
     """Capabilities that an offer must have: tools, vision, audio, json_schema."""
     size: int = 0
+    as_named: bool = False
+    """`members` names the model just as `model` does."""

@@ -11,7 +11,7 @@ the error that they report; and what is mended is mended at its own place, the r
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -72,6 +72,36 @@ class Chunk(Struct, gc=False):
     error: Raw | UnsetType = UNSET
 
 
+class _PlainDelta(Struct, gc=False):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: None = None
+    refusal: None = None
+    function_call: None = None
+    audio: None = None
+    images: None = None
+
+
+class _PlainChoice(Struct, gc=False):
+    delta: _PlainDelta
+    finish_reason: None = None
+    index: int = 0
+    message: None = None
+
+
+class PlainChunk(Struct, gc=False):
+    """What nearly every chunk is: a piece of one choice's words, and nothing that is acted on.
+    Anything else does not decode, and is looked at more closely.
+    """
+
+    choices: tuple[_PlainChoice]
+    usage: None = None
+    error: Literal["never"] | UnsetType = UNSET
+
+
+decode_plain = msgspec.json.Decoder(list[PlainChunk]).decode
+"""Many chunks at once, as the list that their JSON makes when joined by commas."""
 decode_chunk = msgspec.json.Decoder(Chunk).decode
 _decode_any = msgspec.json.Decoder().decode
 _decode_choices = msgspec.json.Decoder(list[dict[str, Raw]] | None).decode

@@ -20,8 +20,7 @@ from apertura.wire.openai_chunks import (
     NOT_READ,
     REASONS,
     Choice,
-    Chunk,
-    decode_chunk,
+    decode_plain,
     mended,
     read,
     size_of,
@@ -29,6 +28,7 @@ from apertura.wire.openai_chunks import (
 from apertura.wire.openai_usage import usage_of
 
 DONE = b"data: [DONE]\n\n"
+_FRAME = len(sse.frame(b""))
 _HELD_MAX = 16 * 1024
 """Bytes of a begun event up to which it is simply put before the next read."""
 
@@ -115,27 +115,51 @@ class Tap:
         """Canonical events. Returns `data` itself where all of them are plain deltas."""
         if self.ended:
             return b""
+        if not data.isascii():
+            try:
+                data.decode()
+            except UnicodeDecodeError:
+                return self._each(parts)
+        plain = len(parts)
+        if not self._hear_plain(parts):  # the end of an answer comes in the last three
+            plain = max(0, plain - 3)
+            if plain and not self._hear_plain(parts[:plain]):
+                plain = 0
+        if plain == len(parts):
+            return data
+        rest = parts[plain:]
+        begins = len(data) - sum(map(len, rest)) - _FRAME * len(rest)
         try:
-            data.isascii() or data.decode()
-            chunks = list(map(decode_chunk, parts))
+            kept = self._each(rest)
+        except AperturaError:
+            self.salvage = data[:begins] + self.salvage
+            raise
+        return data if kept == data[begins:] else data[:begins] + kept
+
+    def _hear_plain(self, parts: list[bytes]) -> bool:
+        """Hear events that are all plain pieces of words; False, and nothing heard, if one is not.
+
+        They are decoded together, as the list that their JSON makes: a third faster than apart.
+        """
+        try:
+            chunks = decode_plain(b"[%b]" % b",".join(parts))
         except NOT_READ:
-            return self._each(parts)
-        heard = _hear_plain(chunks, self._live)
-        if heard is None:
-            return self._same(data, parts)
-        pieces, chars = heard
-        if pieces:
-            self.content = True
-            self.pieces += pieces
-            self.chars += chars
+            return False
+        if len(chunks) != len(parts):
+            return False
+        for chunk in chunks:
+            choice = chunk.choices[0]
+            delta = choice.delta
+            size = len(delta.content or "") + len(delta.reasoning_content or delta.reasoning or "")
+            if size:
+                self.content = True
+                self.pieces += 1
+                self.chars += size
+            if choice.index not in self._live:
+                self._live.add(choice.index)
         if self._done:
             self.finished = self._live <= self._done
-        return data
-
-    def _same(self, data: bytes, parts: list[bytes]) -> bytes:
-        """`_each`, of canonical events: the bytes as they came, if nothing was taken out."""
-        kept = self._each(parts)
-        return data if kept == data else kept
+        return True
 
     def _each(self, parts: list[bytes]) -> bytes:
         """Events one by one, each as it may leave."""
@@ -212,24 +236,3 @@ def check_reply(body: bytes) -> ReplyFacts:
         chars=chars,
         content=chars > 0,
     )
-
-
-def _hear_plain(chunks: list[Chunk], live: set[int]) -> tuple[int, int] | None:
-    """Pieces and characters, if all chunks are one choice's plain words; else None."""
-    pieces = chars = 0
-    for chunk in chunks:
-        choices = chunk.choices
-        if not choices or len(choices) != 1 or chunk.usage is not None or chunk.error is not UNSET:
-            return None
-        choice = choices[0]
-        delta = choice.delta
-        if delta is None or choice.finish_reason is not None or delta.tool_calls is not None:
-            return None
-        if delta.refusal or delta.function_call or delta.images or delta.audio is not UNSET:
-            return None
-        said = len(delta.content or "") + len(delta.reasoning_content or delta.reasoning or "")
-        if said:
-            pieces += 1
-            chars += said
-        live.add(choice.index)
-    return pieces, chars

@@ -85,11 +85,14 @@ def parse(body: bytes) -> ChatRequest:
         choices=typed.n or 1,
         needs=needs,
         size=len(body),
+        as_named=model is typed.model,
     )
 
 
 def render(request: ChatRequest, *, model: str) -> bytes:
     """The body for a provider that calls the model `model`; its streams always report usage."""
+    if not request.stream and request.as_named and model == request.model:
+        return _encode(request.members)
     members: dict[str, object] = {**request.members, "model": model}
     if request.stream:
         options = request.members.get("stream_options")
