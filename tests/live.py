@@ -161,6 +161,11 @@ class Line:
         except ConnectionError:
             return True
 
+    def widen(self) -> None:
+        """Let the kernel's buffer be large from now on."""
+        line: socket.socket = self.writer.get_extra_info("socket")
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * MIB)
+
     def half_close(self) -> None:
         """Say that no more will be sent, and go on reading."""
         self.writer.write_eof()

@@ -46,18 +46,19 @@ from apertura.errors import (
 from apertura.providers.compatible import Compatible
 from apertura.relay.admission import Admission
 from apertura.relay.call import new_call_id
+from apertura.relay.connection import Origin
 from apertura.relay.exchange import Exchange, Receive, Scope, Send, asgi, head_lines
 from apertura.relay.fastlane import LaneRules
 from apertura.relay.relay import JSON, Place, Relay, Timers
 from apertura.relay.settlement import Settlement
-from apertura.relay.transport import Origin, Transport
+from apertura.relay.transport import Transport
 from apertura.settings import Settings, database_url
 from apertura.store.catalog import read_catalog
 from apertura.store.counters import Limits, MemoryCounters
 from apertura.store.database import Database, open_database
 from apertura.store.journal import Journal
 from apertura.store.migrate import migrate
-from apertura.telemetry import Meters, log
+from apertura.telemetry import Meters, log, where
 from apertura.wire import openai_chat
 
 KEEP_ALIVE_SECONDS = 75.0
@@ -107,7 +108,7 @@ async def opened(
         more_offers=offers,
     )
     data = Path(settings.data)
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_data_folder(settings)
     async with AsyncExitStack() as stack:
         database = await open_database(database_url(settings))
         stack.push_async_callback(database.close)
@@ -122,6 +123,11 @@ async def opened(
         transport = Transport(connect_seconds=settings.timeout_connect)
         stack.callback(transport.close)
         yield Application(_parts(settings, catalog, database, settlement, transport, meters))
+
+
+def make_data_folder(settings: Settings) -> None:
+    """The data folder, closed to others."""
+    Path(settings.data).mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def _parts(  # the parts that need no closing, and all of them together
@@ -190,14 +196,21 @@ def refuse(exchange: Exchange, raised: BaseException) -> None:
     elif isinstance(raised, AperturaError):
         error = raised
     else:
-        log("bug", request_id=exchange.id, path=exchange.path, error=repr(raised))
+        log(
+            "bug",
+            request_id=exchange.id,
+            path=exchange.path,
+            error=type(raised).__name__,
+            trace=where(raised),
+        )
         error = Internal("Something went wrong here. The request id finds it.")
     if exchange.finished or exchange.closed:
         return
     if exchange.started:
         exchange.abort()
         return
-    head = JSON + head_lines({"x-request-id": exchange.id, **error.headers})
+    own = exchange.head or head_lines({"x-request-id": exchange.id})
+    head = JSON + own + head_lines(error.headers)
     exchange.respond(error.status, head, openai_chat.render_error(error, call_id=exchange.id))
 
 

@@ -14,9 +14,11 @@ from __future__ import annotations
 import json
 import sys
 import time
+import traceback
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
+from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -190,6 +192,12 @@ class Meters:
             total.add_metric(values, cumulative(tally.total), tally.total_ms / 1000)
             first.add_metric(values, cumulative(tally.first), tally.first_ms / 1000)
         return iter((calls, tokens_in, tokens_out, costs, total, first))
+
+
+def where(error: BaseException) -> str:
+    """File and line of the innermost frame of ours: enough to find a bug, and no content."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
 
 
 def log(event: str, **fields: object) -> None:

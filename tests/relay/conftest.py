@@ -10,6 +10,9 @@ import uvloop
 
 from tests.wall import Wall
 
+UVICORN_SAYS = ("Cancel ", "Exception in ASGI application")
+"""When calls are still running after the grace, as they should be in some tests."""
+
 
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
@@ -37,5 +40,5 @@ def nothing_is_a_bug(
     yield
     assert '"event": "bug"' not in (said := capsys.readouterr().err), said
     records = caplog.get_records("call")
-    wrong = [each.getMessage() for each in records if each.levelno >= logging.ERROR]
-    assert wrong == []
+    wrong = {each.getMessage() for each in records if each.levelno >= logging.ERROR}
+    assert {each for each in wrong if not each.startswith(UVICORN_SAYS)} == set()

@@ -76,10 +76,11 @@ def _call(
 
 def reply_head(exchange: Exchange, standing: Standing | None) -> Head:
     """What every reply to an admitted call carries."""
-    request_id = b"x-request-id: %b\r\n" % exchange.id.encode()
-    if standing is None:
-        return request_id
-    return request_id + limits.header_lines(standing, time.time())
+    head = b"x-request-id: %b\r\n" % exchange.id.encode()
+    if standing is not None:
+        head += limits.header_lines(standing, time.time())
+    exchange.head = head
+    return head
 
 
 def _check_request(parts: Parts, exchange: Exchange) -> None:

@@ -12,9 +12,11 @@ import os
 import msgspec
 
 from apertura.cli.shared import STORE, AddSettings, Subparsers, say, show_json, show_table, within
+from apertura.domain.keys import KeyPolicy, check_model
 from apertura.domain.routing import route
+from apertura.errors import NotFound
 from apertura.settings import Settings
-from apertura.store import ledger
+from apertura.store import keys, ledger
 from apertura.store.catalog import read_catalog
 from apertura.store.migrate import migrate
 
@@ -36,6 +38,7 @@ def add(subparsers: Subparsers, add_settings: AddSettings) -> None:
     )
     explain = verbs.add_parser("explain", help="the offers that would be tried, and why")
     explain.add_argument("model")
+    explain.add_argument("--key", metavar="ID", help="the id of the key that would ask")
     explain.add_argument("--kind", default="chat", choices=("chat", "embeddings"))
     explain.add_argument("--json", action="store_true", help="output for scripts")
     add_settings(explain, STORE)
@@ -67,6 +70,11 @@ def run_audit(settings: Settings, parsed: argparse.Namespace) -> int:
 def run_explain(settings: Settings, parsed: argparse.Namespace) -> int:
     """Which offers of a model would be tried, in order, and which not, and why."""
     catalog = read_catalog(os.environ, own_providers=settings.providers, own_offers=settings.offers)
+    if parsed.key:
+        record = within(settings, lambda db: keys.find_by_id(db, parsed.key), changes=False)
+        if record is None:
+            raise NotFound(f"there is no key with the id {parsed.key!r}")
+        check_model(KeyPolicy(models=frozenset(record.models)), parsed.model)
     chosen = route(parsed.model, parsed.kind, catalog)
     rows = [[str(n), o.id, "yes", f"weight {o.weight}"] for n, o in enumerate(chosen.offers, 1)]
     rows += [["", dropped.offer.id, "no", dropped.reason] for dropped in chosen.dropped]

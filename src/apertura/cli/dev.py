@@ -66,7 +66,6 @@ async def local_model(settings: Settings) -> AsyncIterator[LocalRows]:
     if not (settings.dev and settings.local_model):
         yield LocalRows()
         return
-    Path(settings.data).mkdir(mode=0o700, parents=True, exist_ok=True)
     model = LocalModel(
         threads=os.cpu_count() or 1,
         log=Path(settings.data) / "local-model.log",
@@ -91,16 +90,15 @@ async def welcome(settings: Settings, database: Database, url: str, rows: LocalR
     say(f"{settings.name} is ready.")
     say(f"  Base URL   {url}/v1")
     if key is None:
-        say(
-            f"  API key    made at the first start; another: apertura keys create {_again(settings)}"
-        )
+        say("  API key    was made at the first start; this makes another:")
+        say(f"             apertura keys create {_again(settings)}")
         say("")
         return
     say(f"  API key    {key}   (shown only now)")
     say(f"  Model      {model}")
     say("")
     say("Try it:")
-    body = '{"model": "%s", "messages": [{"role": "user", "content": "Say hello."}]}' % model
+    body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "Say hello."}}]}}'
     say(f"  curl {url}/v1/chat/completions -H 'Authorization: Bearer {key}' \\")
     say(f"       -H 'Content-Type: application/json' -d '{body}'")
     say("")

@@ -12,9 +12,9 @@ import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
+from apertura.app import make_data_folder
 from apertura.settings import Settings, database_url
 from apertura.store.database import Database, open_database
 from apertura.store.migrate import migrate
@@ -32,7 +32,7 @@ HEARD_SECONDS = 0.12
 async def database(settings: Settings, *, ready: bool = True) -> AsyncIterator[Database]:
     """The database of the settings, brought up to date unless `ready` is false."""
     if not settings.database:
-        Path(settings.data).mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_data_folder(settings)
     opened = await open_database(database_url(settings))
     try:
         if ready:

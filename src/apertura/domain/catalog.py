@@ -43,6 +43,8 @@ class ProviderRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     api_key: str = ""
     keepalive: bool = True
     auth: str = "bearer"
+    ask_usage: bool = True
+    """Its streams report usage only when asked (`stream_options`); else it refuses to be asked."""
     title: str = ""
     """How pages and `owned_by` show the provider; the name if empty."""
 

@@ -46,7 +46,7 @@ class Call:
     error_code = ""
     settled = False
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  # one place makes it, and for every call
         self,
         call_id: str,
         caller: Caller,

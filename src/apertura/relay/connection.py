@@ -13,8 +13,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import httptools
+import msgspec
 
 from apertura.errors import AperturaError, Cut, Garbled, Stalled
 from apertura.relay.inflate import Inflater, inflater
@@ -27,6 +29,21 @@ NEVER = float("inf")
 Sink = Callable[[bytes], None]
 Expiry = tuple[float, Callable[[], AperturaError]]
 """A deadline in the loop's time, and the error that passing it amounts to."""
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where a provider listens."""
+
+    scheme: str
+    host: str
+    port: int
+
+    @classmethod
+    def of(cls, url: str) -> Origin:
+        """The origin of a URL that the catalogue has checked."""
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        return cls(parts.scheme, parts.hostname or "", port)
 
 
 class Pool(Protocol):
@@ -89,7 +106,7 @@ class Reply:
             self._tell()
 
     def expect(self, deadline: float, error: Callable[[], AperturaError]) -> None:
-        """By `deadline` (in the loop's time) something else must be expected, or `error` ends it."""
+        """By `deadline`, in the loop's time, expect something else, or `error` ends it."""
         if self._connection is not None:
             self._connection.deadline = deadline
             self._connection.expiry = error
@@ -150,7 +167,7 @@ class Connection(asyncio.Protocol):
     to the reply once per read.
     """
 
-    def __init__(self, pool: Pool, origin: object) -> None:
+    def __init__(self, pool: Pool, origin: Origin) -> None:
         self.pool, self.origin = pool, origin
         self.loop = pool.loop
         self.deadline, self.expiry = NEVER, idle_expired

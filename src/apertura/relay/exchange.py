@@ -4,15 +4,15 @@
 and `respond`, or `start`, `write` and `end`. Two servers' sides speak it: `AsgiExchange` below, for
 any ASGI server, and the fast lane's (`fastlane`), without ASGI between.
 
-`write` never waits. What a slow caller leaves unread piles up only until `on_pause` is called, which
-stops the provider's side; `on_resume` starts it again. The rule that keeps it honest: a reply is
-ended once, by `respond` or `end`, or broken by `abort`, which the caller can tell from an end.
+`write` never waits. What a slow caller leaves unread piles up only until `on_pause` is called,
+which stops the provider's side; `on_resume` starts it again. The rule that keeps it honest: a reply
+is ended once, by `respond` or `end`, or broken by `abort`, which the caller can tell from an end.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping
 from functools import partial
 from typing import Any
 
@@ -38,6 +38,8 @@ class Exchange:
     finished = False
     closed = False
     """The caller has hung up."""
+    head: Head = b""
+    """What every reply carries, errors too: request id and limits, once they are known."""
     oversized = False
     """The body was larger than allowed and was not kept: to be refused by the handler."""
     on_pause: Callable[[], None] | None = None
@@ -94,7 +96,7 @@ class AsgiExchange(Exchange):
             scope["method"],
             scope["path"],
             scope.get("query_string", b""),
-            dict(scope["headers"]),
+            {**dict(scope["headers"]), b"x-forwarded-for": joined(scope["headers"], FORWARDED)},
             body,
             client[0] if client else "",
         )
@@ -154,6 +156,14 @@ class AsgiExchange(Exchange):
             self._paused = False
             if self.on_resume is not None:
                 self.on_resume()
+
+
+FORWARDED = b"x-forwarded-for"
+
+
+def joined(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:
+    """All lines of one header as one: each proxy may have added a line of its own."""
+    return b",".join(value for key, value in headers if key == name)
 
 
 def head_lines(headers: Mapping[str, str]) -> Head:

@@ -25,7 +25,7 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from apertura.relay.call import new_call_id
-from apertura.relay.exchange import PAUSE_ABOVE, Handler, Refuse
+from apertura.relay.exchange import FORWARDED, PAUSE_ABOVE, Handler, Refuse, joined
 from apertura.relay.lane_exchange import STATUS_LINES, LaneExchange
 from apertura.relay.steps import Steps
 
@@ -220,6 +220,8 @@ class Lane(HttpToolsProtocol):
     def _to_handler(self, handler: Handler, method: str, path: str, query: bytes) -> None:
         before = self.cycle
         headers = dict(self.headers)
+        if FORWARDED in headers:
+            headers[FORWARDED] = joined(self.headers, FORWARDED)
         exchange = LaneExchange(self, handler, method, path, query, headers)
         if self.parser.get_http_version() != "1.1":
             exchange.http11 = exchange.keep_alive = False
@@ -250,7 +252,7 @@ class Lane(HttpToolsProtocol):
         steps.step()
 
     def _ended(self, exchange: LaneExchange, error: BaseException | None) -> None:
-        self.tasks.discard(exchange.steps)  # type: ignore[arg-type]
+        self.tasks.discard(exchange.steps)
         if error is not None:
             self._rules.refuse(exchange, error)
 

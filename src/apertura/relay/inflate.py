@@ -16,7 +16,7 @@ PIECE = 1 << 20
 EITHER_WRAPPING = zlib.MAX_WBITS | 32
 """zlib's word for "gzip or zlib, see which"."""
 RATIO_MOST = 200
-"""Bytes out per byte in, past the first piece: text compresses to a fifth, a bomb to a thousandth."""
+"""Bytes out per byte in, past the first piece: text is five times its size, a bomb a thousand."""
 
 
 class Inflater:

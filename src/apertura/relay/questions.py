@@ -6,6 +6,7 @@ request, never the caller's bytes.
 
 from __future__ import annotations
 
+from apertura.domain.catalog import Offer
 from apertura.errors import AperturaError
 from apertura.wire import embeddings, estimate, openai_chat
 from apertura.wire.chat import ChatRequest
@@ -23,8 +24,9 @@ class ChatQuestion:
         self.stream = request.stream
         self.max_output = request.max_output
 
-    def render(self, model: str) -> bytes:
-        return openai_chat.render(self.request, model=model)
+    def render(self, offer: Offer) -> bytes:
+        ask_usage = offer.provider.ask_usage
+        return openai_chat.render(self.request, model=offer.upstream_model, ask_usage=ask_usage)
 
     check = staticmethod(openai_chat.check_reply)
 
@@ -48,8 +50,8 @@ class EmbeddingQuestion:
     def __init__(self, request: EmbeddingRequest) -> None:
         self.request = request
 
-    def render(self, model: str) -> bytes:
-        return embeddings.render(self.request, model=model)
+    def render(self, offer: Offer) -> bytes:
+        return embeddings.render(self.request, model=offer.upstream_model)
 
     def check(self, body: bytes) -> ReplyFacts:
         facts = embeddings.check_reply(body)

@@ -23,11 +23,11 @@ from apertura.domain.usage import NOTHING, Usage
 from apertura.errors import AperturaError, Garbled, Stalled, Unavailable
 from apertura.providers.base import Provider
 from apertura.relay.call import Call
-from apertura.relay.connection import Expiry, Reply
+from apertura.relay.connection import Expiry, Origin, Reply
 from apertura.relay.exchange import Exchange, Head
 from apertura.relay.reply import Passage, StreamTimers
 from apertura.relay.settlement import Settlement
-from apertura.relay.transport import Origin, Transport
+from apertura.relay.transport import Transport
 from apertura.wire.dialect import ReplyFacts, Tap
 from apertura.wire.estimate import tokens_of
 
@@ -53,8 +53,8 @@ class Question(Protocol):
     stream: bool
     max_output: int | None
 
-    def render(self, model: str) -> bytes:
-        """The body for a provider that calls the model so."""
+    def render(self, offer: Offer) -> bytes:
+        """The body for an offer's provider."""
         ...
 
     def check(self, body: bytes) -> ReplyFacts:
@@ -173,7 +173,7 @@ class Relay:
     ) -> tuple[Place, list[bytes], Expiry]:
         """What to send where, and until when something must have come back."""
         place = self.places[offer.provider.name]
-        request = place.provider.build(call.operation, question.render(offer.upstream_model))
+        request = place.provider.build(call.operation, question.render(offer))
         until = self._clock() + patience
         if until < call.deadline:
             return place, request, (until, _too_slow)
@@ -207,7 +207,7 @@ class Relay:
     def _fail_inside(
         self, call: Call, error: AperturaError, question: Question, exchange: Exchange
     ) -> None:
-        """The caller has seen a part: the error goes into the stream, which ends without success."""
+        """The caller has seen a part: the error goes into the stream, and ends it."""
         if not call.settled:
             self._settlement.settle(call)
         if exchange.finished:

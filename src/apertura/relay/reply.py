@@ -5,8 +5,8 @@ says what of it the caller gets, the exchange sends it. One read, one send; no t
 Nothing is sent before the first content, so that until then the call can still become another offer
 or a proper HTTP error; from then on an error goes inside the stream.
 
-What it is not: the choice of the offer (`relay`) or the price (`settlement`). The rule that keeps it
-honest: the success marker is sent only after `finish`, which the relay calls once the call is
+What it is not: the choice of the offer (`relay`) or the price (`settlement`). The rule that keeps
+it honest: the success marker is sent only after `finish`, which the relay calls once the call is
 settled.
 """
 
@@ -82,8 +82,8 @@ class Passage:
             self._send(self._tap.salvage)
             self._fail(error)
             return
-        except Exception as bug:  # the stream's own boundary: see `errors`
-            log("bug", where="passage", call_id=self._call.id, error=repr(bug))
+        except Exception as bug:  # noqa: BLE001  # the stream's own boundary
+            log("bug", where="passage", call_id=self._call.id, error=type(bug).__name__)
             self._fail(Internal("The reply could not be read."))
             return
         self._send(out)

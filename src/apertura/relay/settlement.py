@@ -31,6 +31,7 @@ BATCH_MOST = 5_000
 BACKLOG_MOST = 200_000
 """Rows that may wait while the database is away, about 100 MB; then new calls are refused."""
 RETRY_SECONDS = 1.0
+LOG_SECONDS = 0.1
 
 
 class Settlement:
@@ -44,7 +45,7 @@ class Settlement:
         self._mark = 0
         self._clock = asyncio.get_running_loop().time
         self._writing = asyncio.Lock()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._woken = asyncio.Event()
 
     async def start(self) -> int:
@@ -53,7 +54,8 @@ class Settlement:
         for begin in range(0, len(rows), BATCH_MOST):
             await usage.record(self._database, rows[begin : begin + BATCH_MOST])
         self._journal.forget()
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._run()), loop.create_task(self._write_log())]
         return len(rows)
 
     def settle(self, call: Call) -> Nano:
@@ -87,27 +89,32 @@ class Settlement:
 
     async def close(self) -> None:
         """Write the last batch; what cannot be written stays in the journal."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(AperturaError):
             await self.flush()
         await asyncio.to_thread(self._meters.flush)
         await self._journal.sync()
 
     async def _run(self) -> None:
+        """Write a batch soon after there is something to write, for as long as the process runs."""
         while True:
             await self._woken.wait()
             await asyncio.sleep(BATCH_SECONDS)
             self._woken.clear()
-            await asyncio.to_thread(self._meters.flush)
             try:
                 await self.flush()
             except AperturaError:
                 self._meters.write_failed()
                 self._woken.set()
                 await asyncio.sleep(RETRY_SECONDS)
+
+    async def _write_log(self) -> None:
+        """Apart from the books: a reader of our output who has stopped must not stop them."""
+        while True:
+            await asyncio.sleep(LOG_SECONDS)
+            await asyncio.to_thread(self._meters.flush)
 
     async def _write_batch(self) -> None:
         rows = self._rows[:BATCH_MOST]

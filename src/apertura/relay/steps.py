@@ -2,11 +2,11 @@
 
 An asyncio task costs a call three turns of the event loop (start, wake, finish), about a tenth of
 all that a short call costs us. `Steps` runs the coroutine at once, up to where it waits; a `Signal`
-that fires runs its next step right there, inside the read that brought the news. Asyncio's own
+that fires runs its next step right there, inside the read that brought the news. asyncio's own
 futures may be waited for as well; that is for what is rare (a database read, a new connection).
 
-What it is not: a task. `asyncio.timeout` and task groups need one: make a task of what uses them and
-wait for that. The rule that keeps it honest: however the coroutine ends, `on_end` is told, once.
+What it is not: a task. `asyncio.timeout` and task groups need one: make a task of what uses them
+and wait for that. The rule that keeps it honest: however the coroutine ends, `on_end` is told, once.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Steps:
             waiting = coroutine.send(None) if error is None else coroutine.throw(error)
         except StopIteration:
             self._on_end(None)
-        except BaseException as end:
+        except BaseException as end:  # noqa: BLE001  # as a task keeps it, for whoever asks
             self._on_end(end)
         else:
             self._running = False

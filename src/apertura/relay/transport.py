@@ -15,12 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from urllib.parse import urlsplit
-
-import msgspec
 
 from apertura.errors import Overloaded, Stalled, Unreachable
-from apertura.relay.connection import Connection, DiedUnused, Expiry, Reply, idle_expired
+from apertura.relay.connection import Connection, DiedUnused, Expiry, Origin, Reply, idle_expired
 
 SWEEP_SECONDS = 0.1
 IDLE_SECONDS = 30.0
@@ -29,21 +26,6 @@ IDLE_MOST = 512
 """Idle connections kept per origin: a burst's worth, each about 6 kB."""
 OPEN_MOST = 8_192
 """Connections per origin in all; past it calls are refused, not queued without end."""
-
-
-class Origin(msgspec.Struct, frozen=True):
-    """Where a provider listens."""
-
-    scheme: str
-    host: str
-    port: int
-
-    @classmethod
-    def of(cls, url: str) -> Origin:
-        """The origin of a URL that the catalogue has checked."""
-        parts = urlsplit(url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        return cls(parts.scheme, parts.hostname or "", port)
 
 
 class Transport:
@@ -139,7 +121,8 @@ class Transport:
                 )
         except TimeoutError:
             if patience < self._connect_seconds:
-                raise expiry[1]() from None
+                error = expiry[1]()
+                raise error from None
             raise Stalled("The provider did not accept a connection in time.") from None
         except OSError:
             raise Unreachable("No connection to the provider could be made.") from None

@@ -107,8 +107,10 @@ class Dialect(Protocol):
         """A caller spoke. Raises: BadRequest, naming the parameter."""
         ...
 
-    def render(self, request: ChatRequest, *, model: str) -> bytes:
-        """We speak to a provider that calls the model `model`."""
+    def render(self, request: ChatRequest, *, model: str, ask_usage: bool = True) -> bytes:
+        """We speak to a provider that calls the model `model`. `ask_usage`: its streams report
+        usage only when asked.
+        """
         ...
 
     def parse_reply(self, body: bytes) -> list[Event]:

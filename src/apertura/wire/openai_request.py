@@ -89,14 +89,19 @@ def parse(body: bytes) -> ChatRequest:
     )
 
 
-def render(request: ChatRequest, *, model: str) -> bytes:
-    """The body for a provider that calls the model `model`; its streams always report usage."""
+def render(request: ChatRequest, *, model: str, ask_usage: bool = True) -> bytes:
+    """The body for a provider that calls the model `model`; its streams always report usage.
+
+    With `ask_usage` false it does so unasked, and takes no `stream_options`.
+    """
     if not request.stream and request.as_named and model == request.model:
         return _encode(request.members)
     members: dict[str, object] = {**request.members, "model": model}
     if request.stream:
-        options = request.members.get("stream_options")
-        members["stream_options"] = _USAGE if options is None else _with_usage(options)
+        members.pop("stream_options", None)
+        if ask_usage:
+            asked = request.members.get("stream_options")
+            members["stream_options"] = _USAGE if asked is None else _with_usage(asked)
     return _encode(members)
 
 
@@ -152,6 +157,8 @@ def _without_own(
 
 def _not_offered(body: Body) -> tuple[str, str] | None:
     """The first parameter that asks for something that is not built, and what that is."""
+    if body.service_tier not in (None, "auto", "default"):  # it would have another price
+        return "service_tier", "another tier of service"
     for name in ("web_results_count", "web_content_length", "web_search_options"):
         if getattr(body, name) is not None:
             return name, "web search"
