@@ -138,9 +138,13 @@ class Line:
 
     async def _body(self, answer: Answer) -> None:
         if "transfer-encoding" in answer.headers:
-            while piece := await self.chunk():
-                answer.body += piece
-            answer.whole = True
+            body = bytearray()
+            try:
+                while piece := await self.chunk():
+                    body += piece
+                answer.whole = True
+            finally:
+                answer.body = bytes(body)
         elif "content-length" in answer.headers:
             length = int(answer.headers["content-length"])
             answer.body = await self.reader.readexactly(length)
@@ -217,7 +221,11 @@ class Live:
         theirs.setblocking(False)
         if receive:
             theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
-        await asyncio.get_running_loop().sock_connect(theirs, ("127.0.0.1", self.port))
+        try:
+            await asyncio.get_running_loop().sock_connect(theirs, ("127.0.0.1", self.port))
+        except OSError:
+            theirs.close()
+            raise
         limit = receive or 16 * MIB
         line = Line(*await asyncio.open_connection(sock=theirs, limit=limit))
         self.lines.append(line)

@@ -111,7 +111,10 @@ class Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     def _stop(self, number: int) -> None:
-        self.force_exit = self.should_exit
+        if self.should_exit:
+            self.force_exit = True
+            for steps in list(self.server_state.tasks):
+                steps.cancel()
         self.should_exit = True
         log("stopping", signal=signal.Signals(number).name, at_once=self.force_exit)
 

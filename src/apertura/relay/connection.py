@@ -121,6 +121,13 @@ class Reply:
         if self._connection is not None:
             self._connection.resume()
 
+    def drain(self, deadline: float) -> None:
+        """All that matters has come: read on for the end alone, until `deadline`."""
+        if self._connection is not None:
+            self._sink, self._done = _ignore, None
+            self.resume()
+            self.expect(deadline, idle_expired)
+
     def abort(self) -> None:
         """Nobody wants the rest: drop the connection, so that the provider stops its work."""
         if self._connection is not None:
@@ -267,8 +274,12 @@ class Connection(asyncio.Protocol):
             self._reusable = False  # a second reply that nobody asked for
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._got_head and self._reply is not None:  # else a trailer: of no use
+        if not self._got_head and self._reply is not None:
             self._reply.headers[name.lower()] = value
+            return
+        self._head_bytes += len(name) + len(value)  # a trailer: of no use, and not without end
+        if self._head_bytes > HEAD_BYTES_MOST:
+            raise Garbled("The provider's reply has too many trailers.")
 
     def on_headers_complete(self) -> None:
         if self._reply is None or self._got_all:
@@ -327,6 +338,10 @@ class Connection(asyncio.Protocol):
                 self.fail(error)
         else:
             self.fail(Garbled("The provider sent what is not HTTP."))
+
+
+def _ignore(_: bytes) -> None:
+    """What nobody wants."""
 
 
 def idle_expired() -> AperturaError:

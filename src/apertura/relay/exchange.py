@@ -42,6 +42,8 @@ class Exchange:
     """What every reply carries, errors too: request id and limits, once they are known."""
     oversized = False
     """The body was larger than allowed and was not kept: to be refused by the handler."""
+    paused = False
+    """The caller reads too slowly: what is written piles up."""
     on_pause: Callable[[], None] | None = None
     on_resume: Callable[[], None] | None = None
 
@@ -103,7 +105,6 @@ class AsgiExchange(Exchange):
         self._out: list[MutableMapping[str, Any]] = []
         self._news = asyncio.Event()
         self._waiting = 0
-        self._paused = False
 
     def respond(self, status: int, head: Head, body: bytes) -> None:
         self.start(status, b"%bcontent-length: %d\r\n" % (head, len(body)))
@@ -118,8 +119,8 @@ class AsgiExchange(Exchange):
     def write(self, data: bytes) -> None:
         self._waiting += len(data)
         self._put({"type": "http.response.body", "body": data, "more_body": True})
-        if self._waiting > PAUSE_ABOVE and self.on_pause is not None and not self._paused:
-            self._paused = True
+        if self._waiting > PAUSE_ABOVE and self.on_pause is not None and not self.paused:
+            self.paused = True
             self.on_pause()
 
     def end(self) -> None:
@@ -152,8 +153,8 @@ class AsgiExchange(Exchange):
 
     def _drained(self) -> None:
         self._waiting = sum(len(message.get("body", b"")) for message in self._out)
-        if self._paused and self._waiting <= PAUSE_ABOVE // 2:
-            self._paused = False
+        if self.paused and self._waiting <= PAUSE_ABOVE // 2:
+            self.paused = False
             if self.on_resume is not None:
                 self.on_resume()
 

@@ -84,8 +84,9 @@ class Lane(HttpToolsProtocol):
         self._read_size = 0
         self._head_size = 0
         self._receiving = self._in_head = False
-        self._refused = False
-        self._upgrading = False
+        self.refused = False
+        """Closing, after a refusal or the last reply: nothing more is read or written."""
+        self._upgrading = self._deaf = False
         self._running: LaneExchange | None = None
         self._quiet_since = self.loop.time()
 
@@ -104,7 +105,7 @@ class Lane(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._refused:
+        if self.refused or self._deaf:
             return
         self._quiet_since = self.loop.time()
         self._read_size = len(data)
@@ -128,11 +129,13 @@ class Lane(HttpToolsProtocol):
         super().resume_writing()
         if self._running is not None:
             self._running.set_paused(False)
+        elif not self._busy():
+            self.flow.resume_reading()
 
     def sweep(self, now: float) -> None:
         """Called every second: give up on a caller who is too slow, or idle for too long."""
         quiet = now - self._quiet_since
-        if self._receiving and not self._refused:
+        if self._receiving and not self.refused:
             if quiet > self._rules.patience:
                 self._refuse(408, "The request took too long to arrive.")
         elif quiet > self._rules.keep_alive and not self._busy():
@@ -140,7 +143,12 @@ class Lane(HttpToolsProtocol):
 
     # What the parser calls.
 
+    def timeout_keep_alive_handler(self) -> None:
+        """uvicorn's timer after its own replies; `sweep` does that work here."""
+
     def on_message_begin(self) -> None:
+        if self.refused or self._deaf:
+            raise _Refused
         if len(self.pipeline) >= PIPELINE_MOST:
             self._refuse(400, "Too many requests wait on one connection.")
             raise _Refused
@@ -154,6 +162,12 @@ class Lane(HttpToolsProtocol):
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:  # a trailer: of no use, and not without end
+            self._head_size += len(name) + len(value)
+            if self._head_size > HEADER_BYTES_MOST:
+                self._refuse(431, TOO_MANY_HEADERS)
+                raise _Refused
+            return
         self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
@@ -247,6 +261,7 @@ class Lane(HttpToolsProtocol):
         """At once, up to where it waits (see `steps`)."""
         self._running = exchange
         exchange.id = new_call_id()
+        exchange.paused = self.flow.write_paused
         steps = exchange.steps = Steps(exchange.handler(exchange), partial(self._ended, exchange))
         self.tasks.add(steps)  # type: ignore[arg-type]  # uvicorn waits for these, and cancels them
         steps.step()
@@ -275,29 +290,49 @@ class Lane(HttpToolsProtocol):
             self._close(linger=exchange.more_body)
         elif self.pipeline:
             self.on_response_complete()
+        elif self.flow.write_paused:  # who does not read what was answered is not read from
+            self.flow.pause_reading()
         else:
             self.flow.resume_reading()
 
     def _busy(self) -> bool:
         """Whether a reply is under way, or about to be."""
-        if self._running is not None:
+        if self._running is not None or self.pipeline:
             return True
-        waiting = isinstance(self.cycle, LaneExchange) or self.cycle is None
-        return not waiting and not self.cycle.response_complete
+        cycle = self.cycle
+        if cycle is None or isinstance(cycle, LaneExchange) or cycle.response_complete:
+            return False
+        return cycle.response_started or not self._receiving
 
     def _refuse(self, status: int, message: str) -> None:
         """Answer what is no request, or none that we read on with, and close."""
-        if not self._refused:
-            if not self._busy():
-                body = self._rules.render_refusal(status, message)
-                head = b"content-type: application/json\r\nconnection: close\r\n"
-                length = b"content-length: %d\r\n\r\n" % len(body)
-                self.transport.write(STATUS_LINES[status] + head + length + body)
-            self._close(linger=True)
+        if self.refused or self._deaf:
+            return
+        if self._busy():
+            self._hear_no_more()
+            return
+        answered = self.cycle is not None and self.cycle.response_complete and self._receiving
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True  # it waits for a body that will not come
+            self.cycle.message_event.set()
+        if not (answered and not self._in_head):
+            body = self._rules.render_refusal(status, message)
+            head = b"content-type: application/json\r\nconnection: close\r\n"
+            length = b"content-length: %d\r\n\r\n" % len(body)
+            self.transport.write(STATUS_LINES[status] + head + length + body)
+        self._close(linger=True)
+
+    def _hear_no_more(self) -> None:
+        """What was taken is answered; the last of it closes the connection."""
+        self._deaf = True
+        if self.pipeline and self.pipeline[0][0].more_body:
+            self.pipeline.popleft()
+        last = self.pipeline[0][0] if self.pipeline else self._running or self.cycle
+        last.keep_alive = False
 
     def _close(self, *, linger: bool) -> None:
         """Close; with `linger`, let a caller who is still sending read our reply first."""
-        self._refused = True
+        self.refused = True
         if linger and self.transport.can_write_eof():
             self.transport.write_eof()
             self.loop.call_later(LINGER_SECONDS, self.transport.close)
@@ -310,6 +345,9 @@ class Lane(HttpToolsProtocol):
         (Java's client asks for HTTP/2 with every first request, bodies included.)
         """
         self._upgrading = False
+        if self.parser.get_method() == b"CONNECT":
+            self._refuse(405, "This server is no proxy.")
+            return
         method, url, headers = self.parser.get_method(), self.url, self.headers
         kept = [h for h in headers if h[0] not in (b"upgrade", b"connection", b"http2-settings")]
         head = b"".join(b"%b: %b\r\n" % header for header in kept)

@@ -31,7 +31,6 @@ class LaneExchange(Exchange):
     size = 0
     steps: Steps | None = None
     _chunked = False
-    _paused = False
     # What uvicorn's class reads and sets on the exchange in progress:
     more_body = True
     response_complete = False
@@ -85,7 +84,7 @@ class LaneExchange(Exchange):
         self._finish()
 
     def _send(self, data: bytes) -> None:
-        if not self.closed:
+        if not (self.closed or self._lane.refused):
             self._lane.transport.write(data)
 
     def _finish(self) -> None:
@@ -112,8 +111,8 @@ class LaneExchange(Exchange):
 
     def set_paused(self, paused: bool) -> None:
         """The caller reads too slowly, or has caught up."""
-        if self._paused != paused:
-            self._paused = paused
+        if self.paused != paused:
+            self.paused = paused
             notify = self.on_pause if paused else self.on_resume
             if notify is not None:
                 notify()

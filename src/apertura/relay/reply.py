@@ -24,6 +24,10 @@ from apertura.wire.dialect import Tap
 
 HELD_MOST = 1 << 20
 """Bytes that may come before the first content."""
+DRAIN_SECONDS = 1.0
+"""How long a provider that has said its end marker may take to end its HTTP reply as well; within
+it the connection can be used again.
+"""
 
 
 class StreamTimers:
@@ -37,6 +41,9 @@ class StreamTimers:
 
 class Passage:
     """One stream from one offer to the caller."""
+
+    _end = b""
+    _paused = False
 
     def __init__(
         self, call: Call, upstream: Reply, tap: Tap, exchange: Exchange, timers: StreamTimers
@@ -59,13 +66,18 @@ class Passage:
         """
         self._head = head
         exchange = self._exchange
-        exchange.on_pause, exchange.on_resume = self._pause, self._upstream.resume
+        exchange.on_pause, exchange.on_resume = self._pause, self._resume
         try:
             self._upstream.pipe(self._take, self._ended)
+            if exchange.paused:
+                self._pause()
             await self._done
         finally:
             exchange.on_pause = exchange.on_resume = None
-            self._upstream.abort()
+            if self._tap.ended and self._error is None:
+                self._upstream.drain(self._clock() + DRAIN_SECONDS)
+            else:
+                self._upstream.abort()
         if self._error is not None:
             raise self._error
 
@@ -87,13 +99,16 @@ class Passage:
             self._fail(Internal("The reply could not be read."))
             return
         self._send(out)
+        if self._tap.ended:
+            self._ended(None)
 
     def _send(self, out: bytes) -> None:
         if self._exchange.started:
             if out:
                 self._exchange.write(out)
-            now = self._clock()
-            self._upstream.expect(min(now + self._idle, self._until), _went_quiet)
+            if not self._paused:
+                now = self._clock()
+                self._upstream.expect(min(now + self._idle, self._until), _went_quiet)
             return
         if out:
             self._held.append(out)
@@ -138,10 +153,14 @@ class Passage:
 
     def _pause(self) -> None:
         """A slow caller: stop reading, and stop counting the provider's silence."""
+        self._paused = True
         self._upstream.pause()
         self._upstream.expect(self._until, _took_too_long)
 
-    _end = b""
+    def _resume(self) -> None:
+        self._paused = False
+        self._upstream.expect(min(self._clock() + self._idle, self._until), _went_quiet)
+        self._upstream.resume()
 
 
 def _went_quiet() -> AperturaError:

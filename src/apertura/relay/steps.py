@@ -6,7 +6,7 @@ that fires runs its next step right there, inside the read that brought the news
 futures may be waited for as well; that is for what is rare (a database read, a new connection).
 
 What it is not: a task. `asyncio.timeout` and task groups need one: make a task of what uses them
-and wait for that. The rule that keeps it honest: however the coroutine ends, `on_end` is told, once.
+and wait for that. The rule that keeps it honest: however it ends, `on_end` is told, once.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ class Steps:
         elif isinstance(waiting, Signal):
             waiting.waiter = None
             self.step(error=asyncio.CancelledError())
-        else:
-            waiting.cancel()
+        elif not waiting.cancel():
+            self._cancelled = True  # what it waits for is there already: at the next wait
 
     def _wait(self, waiting: Any) -> None:
         if waiting.__class__ is Signal:

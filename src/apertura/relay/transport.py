@@ -53,7 +53,7 @@ class Transport:
             while idle and (connection is None or connection.closed):
                 connection = idle.pop()
             if connection is None or connection.closed:
-                connection = await self.loop.create_task(self._connect(origin, expiry))
+                connection = await self._fresh(origin, expiry)
             reply = connection.ask(request, limit, expiry)
             try:
                 await reply.head
@@ -100,6 +100,21 @@ class Transport:
         idle.append(connection)
 
     # Within.
+
+    async def _fresh(self, origin: Origin, expiry: Expiry) -> Connection:
+        """A new connection. Who is cancelled meanwhile leaves it to the pool: a connection that is
+        being made cannot be called back.
+        """
+        making = self.loop.create_task(self._connect(origin, expiry))
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            making.add_done_callback(self._unclaimed)
+            raise
+
+    def _unclaimed(self, made: asyncio.Task[Connection]) -> None:
+        if not made.cancelled() and made.exception() is None:
+            self.released(made.result(), reusable=True)
 
     async def _connect(self, origin: Origin, expiry: Expiry) -> Connection:
         if len(self._open.get(origin, ())) >= OPEN_MOST:
