@@ -398,7 +398,7 @@ def _metrics() -> Iterator[tuple[str, str, str, str]]:
     meters = Meters(version="0")
     for name, text in _gauges():
         meters.gauge(name, text, lambda: 0.0)
-    meters.call(UsageRow(**EXAMPLE))
+    meters.call(UsageRow(**EXAMPLE), b"{}")
     for family in meters.collect():
         name = f"{family.name}_total" if family.type == "counter" else family.name
         labels = sorted({label for s in family.samples for label in s.labels} - {"le"})
