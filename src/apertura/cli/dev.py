@@ -67,7 +67,7 @@ async def local_model(settings: Settings) -> AsyncIterator[LocalRows]:
         yield LocalRows()
         return
     model = LocalModel(
-        threads=os.cpu_count() or 1,
+        threads=max(1, (os.cpu_count() or 1) // 2),
         log=Path(settings.data) / "local-model.log",
         on_trouble=lambda line: log("local_model", message=line),
     )
