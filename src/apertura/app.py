@@ -72,7 +72,7 @@ class Application:
         limit = parts.settings.max_body_mb << 20
         hot = {path: partial(h, parts) for path, h in urls.hot().items()}
         self.lane_rules = LaneRules(
-            hot={path.encode(): handler for path, handler in hot.items()},
+            hot={path.encode(): (handler, path) for path, handler in hot.items()},
             body_limit=limit,
             patience=parts.settings.timeout_request,
             keep_alive=KEEP_ALIVE_SECONDS,
@@ -169,7 +169,7 @@ def _places(catalog: Catalog) -> dict[str, Place]:
         offer.provider.name: offer.provider for group in catalog.offers.values() for offer in group
     }
     return {
-        name: Place(Compatible(row), Origin.of(row.base_url), row.keepalive)
+        name: Place(Compatible(row), Origin.of(row.base_url, keepalive=row.keepalive))
         for name, row in rows.items()
     }
 

@@ -32,18 +32,19 @@ Expiry = tuple[float, Callable[[], AperturaError]]
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Where a provider listens."""
+    """Where a provider listens, and whether its connections are used again."""
 
     scheme: str
     host: str
     port: int
+    keepalive: bool = True
 
     @classmethod
-    def of(cls, url: str) -> Origin:
+    def of(cls, url: str, *, keepalive: bool = True) -> Origin:
         """The origin of a URL that the catalogue has checked."""
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        return cls(parts.scheme, parts.hostname or "", port)
+        return cls(parts.scheme, parts.hostname or "", port, keepalive)
 
 
 class Pool(Protocol):
@@ -325,7 +326,7 @@ class Connection(asyncio.Protocol):
 
     def _finish(self, reply: Reply) -> None:
         self._reply = None
-        self.pool.released(self, reusable=self._reusable and self._framed)
+        self.pool.released(self, reusable=self._reusable and self._framed and self.origin.keepalive)
         reply.settle(None)
 
     def _spoiled(self, reply: Reply) -> None:

@@ -41,7 +41,8 @@ SWEEP_SECONDS = 1.0
 class LaneRules(msgspec.Struct, frozen=True, kw_only=True):
     """What all connections share. Seconds and bytes."""
 
-    hot: Mapping[bytes, Handler]
+    hot: Mapping[bytes, tuple[Handler, str]]
+    """By path: the handler, and the path as text."""
     body_limit: int
     patience: float
     """How long a caller may pause within a request."""
@@ -103,6 +104,7 @@ class Lane(HttpToolsProtocol):
                 cycle.disconnected = True
         self.pipeline.clear()
         super().connection_lost(exc)
+        self.cycle = None  # type: ignore[assignment]  # the last of its exchanges names us, too
 
     def data_received(self, data: bytes) -> None:
         if self.refused or self._deaf:
@@ -178,12 +180,13 @@ class Lane(HttpToolsProtocol):
             self._upgrading = True
             return
         path, _, query = self.url.partition(b"?")
-        handler = self._rules.hot.get(path)
+        found = self._rules.hot.get(path)
         method = self.parser.get_method()
-        if handler is None or method == b"HEAD":
+        if found is None or method == b"HEAD":
             self._to_asgi()
         else:
-            self._to_handler(handler, method.decode("ascii"), path.decode("ascii"), query)
+            handler, name = found
+            self._to_handler(handler, method.decode("ascii"), name, query)
 
     def on_body(self, body: bytes) -> None:
         exchange = self.cycle
@@ -237,10 +240,9 @@ class Lane(HttpToolsProtocol):
         if FORWARDED in headers:
             headers[FORWARDED] = joined(self.headers, FORWARDED)
         exchange = LaneExchange(self, handler, method, path, query, headers)
-        if self.parser.get_http_version() != "1.1":
-            exchange.http11 = exchange.keep_alive = False
-        elif not self.parser.should_keep_alive():
-            exchange.keep_alive = False
+        if not self.parser.should_keep_alive() or b"connection" in headers:
+            exchange.http11 = self.parser.get_http_version() == "1.1"
+            exchange.keep_alive = exchange.http11 and self.parser.should_keep_alive()
         self.cycle = exchange  # type: ignore[assignment]  # it stands in for uvicorn's
         if before is not None and not before.response_complete:
             self.flow.pause_reading()
@@ -268,6 +270,7 @@ class Lane(HttpToolsProtocol):
 
     def _ended(self, exchange: LaneExchange, error: BaseException | None) -> None:
         self.tasks.discard(exchange.steps)
+        exchange.steps = None  # else the two keep each other, and all of the call, until gc comes
         if error is not None:
             self._rules.refuse(exchange, error)
 

@@ -30,6 +30,8 @@ class Inflater:
         """What these bytes hold, in pieces of at most `PIECE`."""
         self._in += len(data)
         while data:
+            if self._zlib.eof:  # zlib would keep what follows, without end
+                raise Garbled("The provider's compressed reply goes on after its end.")
             try:
                 piece = self._zlib.decompress(data, PIECE)
             except zlib.error:
@@ -39,7 +41,7 @@ class Inflater:
                 raise Garbled("The provider's compressed reply is larger than can be true.")
             if piece:
                 yield piece
-            data = self._zlib.unconsumed_tail
+            data = self._zlib.unconsumed_tail or self._zlib.unused_data
 
 
 def inflater(encoding: bytes) -> Inflater | None:

@@ -79,7 +79,6 @@ class Place(msgspec.Struct, frozen=True):
 
     provider: Provider
     origin: Origin
-    keepalive: bool = True
 
 
 class Relay:

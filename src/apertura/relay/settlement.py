@@ -20,10 +20,10 @@ from apertura.domain.pricing import cost
 from apertura.errors import AperturaError
 from apertura.relay.call import Call
 from apertura.store import usage
-from apertura.store.database import Database
+from apertura.store.database import Conflict, Database
 from apertura.store.journal import Journal
 from apertura.store.usage import UsageRow
-from apertura.telemetry import Meters
+from apertura.telemetry import Meters, log
 
 BATCH_SECONDS = 0.03
 BATCH_MOST = 5_000
@@ -105,7 +105,8 @@ class Settlement:
             self._woken.clear()
             try:
                 await self.flush()
-            except AperturaError:
+            except (AperturaError, Conflict) as error:
+                log("books_not_written", error=type(error).__name__, rows=len(self._rows))
                 self._meters.write_failed()
                 self._woken.set()
                 await asyncio.sleep(RETRY_SECONDS)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import Counter
 
 from apertura.errors import Overloaded, Stalled, Unreachable
 from apertura.relay.connection import Connection, DiedUnused, Expiry, Origin, Reply, idle_expired
@@ -37,6 +38,7 @@ class Transport:
         self._tls = tls
         self._idle: dict[Origin, list[Connection]] = {}
         self._open: dict[Origin, set[Connection]] = {}
+        self._making: Counter[Origin] = Counter()
         self._sweeper = self.loop.call_later(SWEEP_SECONDS, self._sweep)
 
     async def send(
@@ -117,10 +119,17 @@ class Transport:
             self.released(made.result(), reusable=True)
 
     async def _connect(self, origin: Origin, expiry: Expiry) -> Connection:
-        if len(self._open.get(origin, ())) >= OPEN_MOST:
+        if len(self._open.get(origin, ())) + self._making[origin] >= OPEN_MOST:
             raise Overloaded(
                 "Too many calls are running at this provider.", headers={"Retry-After": "1"}
             )
+        self._making[origin] += 1
+        try:
+            return await self._make(origin, expiry)
+        finally:
+            self._making[origin] -= 1
+
+    async def _make(self, origin: Origin, expiry: Expiry) -> Connection:
         secure = origin.scheme == "https"
         if secure and self._tls is None:
             self._tls = ssl.create_default_context()
