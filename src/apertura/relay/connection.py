@@ -27,8 +27,11 @@ HEAD_BYTES_MOST = 64 * 1024
 NEVER = float("inf")
 
 Sink = Callable[[bytes], None]
-Expiry = tuple[float, Callable[[], AperturaError]]
-"""A deadline in the loop's time, and the error that passing it amounts to."""
+Expired = Callable[[], AperturaError | None]
+Expiry = tuple[float, Expired]
+"""A deadline in the loop's time, and the error that passing it amounts to; None if it does not,
+after all, and another was set.
+"""
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -71,7 +74,7 @@ class Reply:
     size = 0
     complete = False
     error: AperturaError | None = None
-    _sink: Sink | None = None
+    sink: Sink | None = None
     _done: Callable[[AperturaError | None], None] | None = None
     _end: Signal | None = None
 
@@ -100,13 +103,13 @@ class Reply:
         """From now on each piece goes to `sink` as it comes, and the end to `done`."""
         self.limit = 0
         held, self._held = self._held, []
-        self._sink, self._done = sink, done
+        self.sink, self._done = sink, done
         if held:
             sink(held[0] if len(held) == 1 else b"".join(held))
         if self.complete or self.error is not None:
             self._tell()
 
-    def expect(self, deadline: float, error: Callable[[], AperturaError]) -> None:
+    def expect(self, deadline: float, error: Expired) -> None:
         """By `deadline`, in the loop's time, expect something else, or `error` ends it."""
         if self._connection is not None:
             self._connection.deadline = deadline
@@ -125,7 +128,7 @@ class Reply:
     def drain(self, deadline: float) -> None:
         """All that matters has come: read on for the end alone, until `deadline`."""
         if self._connection is not None:
-            self._sink, self._done = _ignore, None
+            self.sink, self._done = _ignore, None
             self.resume()
             self.expect(deadline, idle_expired)
 
@@ -137,8 +140,8 @@ class Reply:
     # What the connection calls.
 
     def take(self, piece: bytes) -> None:
-        if self._sink is not None:
-            self._sink(piece)
+        if self.sink is not None:
+            self.sink(piece)
             return
         self.size += len(piece)
         if self.size > self.limit:
@@ -160,7 +163,7 @@ class Reply:
 
     def _tell(self) -> None:
         if self._done is not None:
-            done, self._done, self._sink = self._done, None, None
+            done, self._done, self.sink = self._done, None, None
             done(self.error)
 
 
@@ -178,7 +181,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, pool: Pool, origin: Origin) -> None:
         self.pool, self.origin = pool, origin
         self.loop = pool.loop
-        self.deadline, self.expiry = NEVER, idle_expired
+        self.deadline: float = NEVER
+        self.expiry: Expired = idle_expired
         self.closed = False
         self.uses = 0
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # until it is made
@@ -315,7 +319,10 @@ class Connection(asyncio.Protocol):
             self._pieces = []
             piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             if self._inflater is None:
-                reply.take(piece)
+                if reply.sink is not None:
+                    reply.sink(piece)
+                else:
+                    reply.take(piece)
             else:
                 for part in self._inflater.feed(piece):
                     reply.take(part)

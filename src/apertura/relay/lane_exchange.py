@@ -70,8 +70,9 @@ class LaneExchange(Exchange):
         self._send(b"%b%b%b%b%b\r\n" % lines)
 
     def write(self, data: bytes) -> None:
-        if data:
-            self._send(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        lane = self._lane
+        if data and not (self.closed or lane.refused):
+            lane.transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     def end(self) -> None:
         if self._chunked:

@@ -53,6 +53,7 @@ class Passage:
         self._call, self._upstream, self._tap, self._exchange = call, upstream, tap, exchange
         self._idle = timers.idle
         self._until = call.started + timers.total
+        self._heard = 0.0
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._head: Head = b""
@@ -91,25 +92,24 @@ class Passage:
         try:
             out = self._tap.feed(data)
         except AperturaError as error:
-            self._send(self._tap.salvage)
+            self._salvage()
             self._fail(error)
             return
         except Exception as bug:  # noqa: BLE001  # the stream's own boundary
             log("bug", where="passage", call_id=self._call.id, error=type(bug).__name__)
             self._fail(Internal("The reply could not be read."))
             return
-        self._send(out)
+        exchange = self._exchange
+        if not exchange.started:
+            self._hold(out)
+        elif out:
+            exchange.write(out)
+        self._heard = self._clock()
         if self._tap.ended:
             self._ended(None)
 
-    def _send(self, out: bytes) -> None:
-        if self._exchange.started:
-            if out:
-                self._exchange.write(out)
-            if not self._paused:
-                now = self._clock()
-                self._upstream.expect(min(now + self._idle, self._until), _went_quiet)
-            return
+    def _hold(self, out: bytes) -> None:
+        """Before the first content nothing is sent."""
         if out:
             self._held.append(out)
             self._held_bytes += len(out)
@@ -120,12 +120,27 @@ class Passage:
 
     def _commit(self) -> None:
         """The first content is here: this offer is the one that answers."""
-        now = self._call.first_at = self._clock()
+        self._heard = self._call.first_at = self._clock()
         self._call.content = True
         self._exchange.start(200, self._head)
         self._exchange.write(b"".join(self._held))
         self._held = []
-        self._upstream.expect(min(now + self._idle, self._until), _went_quiet)
+        if not self._paused:
+            self._watch()
+
+    def _watch(self) -> None:
+        """Look again when the silence since the last read would be too long."""
+        self._upstream.expect(min(self._heard + self._idle, self._until), self._quiet)
+
+    def _quiet(self) -> AperturaError | None:
+        """Time to look: was there silence? (So a read costs one clock reading, and no timer.)"""
+        now = self._clock()
+        if now >= self._until:
+            return _took_too_long()
+        if now >= self._heard + self._idle:
+            return Stalled("The provider stopped in the middle of its answer.")
+        self._watch()
+        return None
 
     def _ended(self, error: AperturaError | None) -> None:
         """No more will come."""
@@ -135,7 +150,7 @@ class Passage:
             try:
                 self._end = self._tap.close()
             except AperturaError as cut:
-                self._send(self._tap.salvage)
+                self._salvage()
                 error = cut
         if error is not None:
             self._fail(error)
@@ -144,6 +159,13 @@ class Passage:
             self._exchange.start(200, self._head)
             self._exchange.write(b"".join(self._held))
         self._done.fire()
+
+    def _salvage(self) -> None:
+        """What came whole before the fault, if the caller is to see any of it."""
+        if not self._exchange.started:
+            self._hold(self._tap.salvage)
+        elif self._tap.salvage:
+            self._exchange.write(self._tap.salvage)
 
     def _fail(self, error: AperturaError) -> None:
         if not self._done.fired:
@@ -159,12 +181,9 @@ class Passage:
 
     def _resume(self) -> None:
         self._paused = False
-        self._upstream.expect(min(self._clock() + self._idle, self._until), _went_quiet)
+        self._heard = self._clock()
+        self._watch()
         self._upstream.resume()
-
-
-def _went_quiet() -> AperturaError:
-    return Stalled("The provider stopped in the middle of its answer.")
 
 
 def _took_too_long() -> AperturaError:

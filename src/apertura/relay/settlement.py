@@ -25,7 +25,7 @@ from apertura.store.journal import Journal
 from apertura.store.usage import UsageRow
 from apertura.telemetry import Meters, log
 
-BATCH_SECONDS = 0.03
+BATCH_SECONDS = 0.05
 BATCH_MOST = 5_000
 """Rows per transaction: a backlog is written in pieces, so that none blocks others for long."""
 BACKLOG_MOST = 200_000

@@ -144,10 +144,9 @@ class Transport:
                     server_hostname=origin.host if secure else None,
                 )
         except TimeoutError:
-            if patience < self._connect_seconds:
-                error = expiry[1]()
-                raise error from None
-            raise Stalled("The provider did not accept a connection in time.") from None
+            error = expiry[1]() if patience < self._connect_seconds else None
+            late = Stalled("The provider did not accept a connection in time.")
+            raise error or late from None
         except OSError:
             raise Unreachable("No connection to the provider could be made.") from None
         return connection
@@ -156,5 +155,6 @@ class Transport:
         now = self.loop.time()
         for connections in self._open.values():
             for connection in [c for c in connections if c.deadline < now]:
-                connection.fail(connection.expiry())
+                if (error := connection.expiry()) is not None:
+                    connection.fail(error)
         self._sweeper = self.loop.call_later(SWEEP_SECONDS, self._sweep)

@@ -46,8 +46,10 @@ WAITING_MAX = 4096
 READERS = 2
 POLL_SECONDS = 0.05
 STATEMENTS_KEPT = 512
-ROWS_PER_INSERT = (128, 16, 1)
-"""Sizes of a multi-row insert: few, so that each is compiled once and kept."""
+ROWS_PER_INSERT = (256, 128, 64, 32, 16, 8, 4, 2, 1)
+"""Sizes of a multi-row insert: each is compiled once and kept; together they make any number of
+rows in few statements, for each of which the thread must win the interpreter's lock again.
+"""
 
 _log = logging.getLogger(__name__)
 
