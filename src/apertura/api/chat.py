@@ -10,6 +10,8 @@ limits, so that nonsense cannot be sent faster than sense.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from apertura.api.parts import Parts
 from apertura.domain import keys, limits
@@ -27,29 +29,36 @@ TIMEOUT_MS = (5_000, 300_000)
 """The contract's bounds of X-Timeout; what lies outside counts as the bound."""
 
 
-async def complete(parts: Parts, exchange: Exchange) -> None:
+def complete(parts: Parts, exchange: Exchange) -> Coroutine[Any, None, None]:
     """POST /v1/chat/completions."""
-    started = parts.clock()
-    _check_request(parts, exchange)
-    caller, address = await parts.callers.identify(exchange)
-    try:
-        question = ChatQuestion(openai_chat.parse(exchange.body))
-        call, route = _call(parts, exchange, caller, "chat", question, started)
-    except AperturaError:
-        parts.admission.admit(caller, address, "")
-        raise
-    standing = parts.admission.admit(caller, address, call.model)
-    await parts.relay.run(call, question, route, exchange, reply_head(exchange, standing))
+    return _answer(parts, exchange, "chat", _read_chat)
 
 
-async def embed(parts: Parts, exchange: Exchange) -> None:
+def embed(parts: Parts, exchange: Exchange) -> Coroutine[Any, None, None]:
     """POST /v1/embeddings."""
+    return _answer(parts, exchange, "embeddings", _read_embeddings)
+
+
+def _read_chat(body: bytes) -> ChatQuestion:
+    return ChatQuestion(openai_chat.parse(body))
+
+
+def _read_embeddings(body: bytes) -> EmbeddingQuestion:
+    return EmbeddingQuestion(embeddings.parse(body))
+
+
+async def _answer(
+    parts: Parts,
+    exchange: Exchange,
+    operation: Operation,
+    read: Callable[[bytes], ChatQuestion | EmbeddingQuestion],
+) -> None:
     started = parts.clock()
     _check_request(parts, exchange)
     caller, address = await parts.callers.identify(exchange)
     try:
-        question = EmbeddingQuestion(embeddings.parse(exchange.body))
-        call, route = _call(parts, exchange, caller, "embeddings", question, started)
+        question = read(exchange.body)
+        call, route = _call(parts, exchange, caller, operation, question, started)
     except AperturaError:
         parts.admission.admit(caller, address, "")
         raise
