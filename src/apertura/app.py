@@ -49,7 +49,8 @@ from apertura.relay.call import new_call_id
 from apertura.relay.connection import Origin
 from apertura.relay.exchange import Exchange, Receive, Scope, Send, asgi, head_lines
 from apertura.relay.fastlane import LaneRules
-from apertura.relay.relay import JSON, Place, Relay, Timers
+from apertura.relay.relay import JSON, Place, Relay
+from apertura.relay.reply import Timers
 from apertura.relay.settlement import Settlement
 from apertura.relay.transport import Transport
 from apertura.settings import Settings, database_url

@@ -98,7 +98,7 @@ class AsgiExchange(Exchange):
             scope["method"],
             scope["path"],
             scope.get("query_string", b""),
-            {**dict(scope["headers"]), b"x-forwarded-for": joined(scope["headers"], FORWARDED)},
+            {**dict(scope["headers"]), FORWARDED: joined(scope["headers"], FORWARDED)},
             body,
             client[0] if client else "",
         )

@@ -25,7 +25,7 @@ from apertura.providers.base import Provider
 from apertura.relay.call import Call
 from apertura.relay.connection import Expiry, Origin, Reply
 from apertura.relay.exchange import Exchange, Head
-from apertura.relay.reply import Passage, StreamTimers
+from apertura.relay.reply import Passage, Timers
 from apertura.relay.settlement import Settlement
 from apertura.relay.transport import Transport
 from apertura.wire.dialect import ReplyFacts, Tap
@@ -37,14 +37,6 @@ STREAM: Head = (
     b"cache-control: no-cache\r\n"
     b"x-accel-buffering: no\r\n"
 )
-
-
-class Timers(msgspec.Struct, frozen=True, kw_only=True):
-    """The four timers of an attempt, in seconds (the first is the transport's)."""
-
-    first: float
-    idle: float
-    total: float
 
 
 class Question(Protocol):
@@ -89,7 +81,6 @@ class Relay:
     ) -> None:
         self._transport, self._settlement = transport, settlement
         self._timers, self._reply_limit = timers, reply_limit
-        self._stream_timers = StreamTimers(idle=timers.idle, total=timers.total)
         self._clock = asyncio.get_running_loop().time
         self.places: Mapping[str, Place] = {}
         """By the provider's name; swapped together with the catalogue."""
@@ -156,7 +147,7 @@ class Relay:
         if upstream.status != 200 or not kind.startswith(b"text/event-stream"):
             raise self._no_stream(question, place, upstream, await upstream.read())
         tap = question.listen()
-        passage = Passage(call, upstream, tap, exchange, self._stream_timers)
+        passage = Passage(call, upstream, tap, exchange, self._timers)
         try:
             await passage.run(STREAM + head)
         except asyncio.CancelledError:

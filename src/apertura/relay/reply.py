@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
+
 from apertura.errors import AperturaError, Garbled, Internal, Stalled
 from apertura.relay.call import Call
 from apertura.relay.connection import Reply
@@ -30,13 +32,12 @@ it the connection can be used again.
 """
 
 
-class StreamTimers:
-    """What the passage may wait for. Seconds."""
+class Timers(msgspec.Struct, frozen=True, kw_only=True):
+    """The four timers of an attempt, in seconds (the first is the transport's)."""
 
-    __slots__ = ("idle", "total")
-
-    def __init__(self, *, idle: float, total: float) -> None:
-        self.idle, self.total = idle, total
+    first: float
+    idle: float
+    total: float
 
 
 class Passage:
@@ -46,7 +47,7 @@ class Passage:
     _paused = False
 
     def __init__(
-        self, call: Call, upstream: Reply, tap: Tap, exchange: Exchange, timers: StreamTimers
+        self, call: Call, upstream: Reply, tap: Tap, exchange: Exchange, timers: Timers
     ) -> None:
         loop = asyncio.get_running_loop()
         self._clock = loop.time

@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from apertura.domain.usage import TOKENS_MAX, Usage, tidy
+from apertura.domain.usage import Usage, tidy
 
 
 class InputDetails(Struct, gc=False):
@@ -54,16 +54,7 @@ def usage_of(report: Report | None) -> Usage | None:
         reasoning=outputs.reasoning_tokens or 0,
         audio_output=outputs.audio_tokens or 0,
     )
-    return usage if _is_plain(usage) else tidy(usage)
-
-
-def _is_plain(usage: Usage) -> bool:
-    """Nearly every report: nothing to tidy. One look instead of a loop, for the hot path."""
-    return (
-        0 <= usage.cache_read <= usage.input <= TOKENS_MAX
-        and 0 <= usage.reasoning <= usage.output <= TOKENS_MAX
-        and not (usage.cache_write or usage.audio_input or usage.audio_output)
-    )
+    return tidy(usage)
 
 
 def _output(report: Report) -> int:
