@@ -21,7 +21,9 @@ PIP_FLAGS := --disable-pip-version-check --no-input -qq
 # Python compiles what it imports by itself.
 INSTALL := install $(PIP_FLAGS) --require-hashes --no-deps --only-binary=:all: --no-compile
 PYTEST := $(BIN)/python -m pytest -q -n 2 --ignore=tests/clients
-CLIENTS := -m pytest -q -W default --confcutdir=tests/clients
+# llmock is a server to us, started as one; it also brings a plugin for pytest.
+CLIENTS := -m pytest -q -W default --confcutdir=tests/clients -p no:llmock
+JS := tests/clients/js
 # They hold the openai package at an older major version, so they live in .venv-litellm.
 OLDER := tests/clients/test_litellm.py tests/clients/test_llama_index.py
 
@@ -35,7 +37,7 @@ check: static ## format, lint, types, architecture and the fast tests
 	@echo "Fast tests"
 	@$(PYTEST) -m "not slow" --ignore=tests/simulation
 
-test: static .venv-clients/.ready .venv-litellm/.ready ## check, every slow test, and foreign clients against a live server
+test: static .venv-clients/.ready .venv-litellm/.ready $(JS)/node_modules/.ready ## check, every slow test, and foreign clients against a live server
 	@echo "All tests"
 	@$(PYTEST)
 	@echo "Foreign clients, live server"
@@ -88,6 +90,13 @@ static: .venv/.test
 	@$(PIP) --python .venv-$*/bin/python $(INSTALL) -r requirements/$*.txt
 	@touch $@
 
+# Where there is no Node, the tests with its clients and with aimock are skipped, and say so.
+$(JS)/node_modules/.ready: $(JS)/package.json $(JS)/package-lock.json
+	@if command -v npm > /dev/null; then \
+	  echo "Setting up JavaScript clients and a simulator of providers, about 10 s the first time"; \
+	  cd $(JS) && npm ci --silent --ignore-scripts --no-audit --no-fund && touch node_modules/.ready; \
+	else echo "No npm here: JavaScript clients will not be tried, nor any client against aimock"; fi
+
 # A week's rest before a new release is taken: a bad one is usually found out by then.
 LOCK := .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --exclude-newer "1 week"
@@ -99,8 +108,10 @@ lock: ## resolve requirements/*.in anew (UPGRADE=--upgrade takes newer releases)
 	  $(LOCK) $(UPGRADE) requirements/$$name.in -o requirements/$$name.txt; done
 	@echo "Locking requirements/local.txt"
 	@$(LOCK) $(UPGRADE) --no-deps requirements/local.in -o requirements/local.txt
+	@echo "Locking $(JS)/package-lock.json"
+	@cd $(JS) && npm install --silent --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts
 
 clean: ## remove virtual environments and caches, nothing else
-	@rm -rf .venv .venv-clients .venv-litellm .venv-lock
+	@rm -rf .venv .venv-clients .venv-litellm .venv-lock $(JS)/node_modules
 	@rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find src tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -27,6 +27,7 @@ from apertura.domain.identity import Caller
 from apertura.domain.keys import Digester, KeyId, KeyPolicy, OrgId
 from apertura.domain.limits import Limit
 from apertura.domain.routing import Routes
+from apertura.providers.base import Ask
 from apertura.providers.compatible import Compatible
 from apertura.relay.admission import Admission
 from apertura.relay.call import Call, new_call_id
@@ -110,7 +111,7 @@ def stages(folder: Path) -> dict[str, Callable[[], object]]:
             exchange, admission.admit(caller, "127.0.0.1", "mock")
         ),
         "ask: render": lambda: openai_chat.render(request, model="mock"),
-        "ask: build": lambda: host.build("chat", BODY),
+        "ask: build": lambda: host.build(Ask("chat", "openai_chat", "m", False, BODY)),
         "read the reply (parser alone)": lambda: answered.feed_data(whole_reply),
         "check the reply, usage": lambda: openai_chat.check_reply(REPLY),
         "usage row and cost": lambda: settlement._row(call),  # noqa: SLF001

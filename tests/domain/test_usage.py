@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from apertura.domain.usage import NOTHING, TOKENS_MAX, Usage, tidy
 
 INPUT_PARTS = ("cache_read", "cache_write", "cache_write_1h", "audio_input")
-OUTPUT_PARTS = ("reasoning", "audio_output")
+OUTPUT_PARTS = ("reasoning", "audio_output", "image_output")
 counts = st.one_of(st.integers(-5, 100), st.integers(-(2**70), 2**70))
 said = st.builds(
     Usage,

@@ -8,15 +8,15 @@ from apertura.domain.catalog import ProviderRow, assemble
 from apertura.domain.routing import route
 from apertura.errors import Overloaded, RateLimited
 from apertura.providers import local
+from apertura.providers.base import Ask
 from apertura.providers.compatible import Compatible
+from tests.providers.sent import sent
 
 
-def built(operation="chat", **fields) -> tuple[str, dict[str, str], bytes]:
+def built(operation="chat", dialect="openai_chat", **fields) -> tuple[str, dict[str, str], bytes]:
     """The request line, headers and body of a call at such a provider."""
     row = ProviderRow(**{"name": "acme", "base_url": "http://x.example:81/v1", **fields})
-    head, _, body = b"".join(Compatible(row).build(operation, b'{"a":1}')).partition(b"\r\n\r\n")
-    first, *lines = head.decode().split("\r\n")
-    return first, dict(line.split(": ", 1) for line in lines), body
+    return sent(Compatible(row), Ask(operation, dialect, "m", False, b'{"a":1}'))
 
 
 def test_a_request_is_whole() -> None:
@@ -42,6 +42,20 @@ def test_embeddings_have_their_own_path() -> None:
     assert built("embeddings", base_url="http://x.example/v1/")[0] == (
         "POST /v1/embeddings HTTP/1.1"
     )
+
+
+def test_each_dialect_has_its_own_path() -> None:
+    """Below the same base."""
+    assert built(dialect="openai_responses")[0] == "POST /v1/responses HTTP/1.1"
+    assert built("rerank")[0] == "POST /v1/rerank HTTP/1.1"
+
+
+def test_a_request_may_have_headers_of_its_own() -> None:
+    """Beside those that all of them share."""
+    provider = Compatible(ProviderRow(name="acme", base_url="http://x.example/v1"))
+    ask = Ask("chat", "openai_chat", "m", False, b"{}", b"x-one: 1\r\n")
+
+    assert sent(provider, ask)[1]["x-one"] == "1"
 
 
 def test_a_host_without_keepalive_is_told_to_close() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from apertura.domain.catalog import ProviderRow
 from apertura.errors import AperturaError, Cut, Overloaded, Stalled, Unreachable
+from apertura.providers.base import Ask
 from apertura.providers.compatible import Compatible
 from apertura.relay import transport as module
 from apertura.relay.connection import Origin, Reply
@@ -64,7 +65,7 @@ class Client:
         provider = Compatible(ProviderRow(name="x", base_url=self.url, **row))
         body = json.dumps({"model": model, "messages": []}).encode()
         expiry = (self.transport.loop.time() + patience, late)
-        request = provider.build("chat", body)
+        request = provider.build(Ask("chat", "openai_chat", "m", False, body))
         origin = Origin.of(self.url)
         return await in_steps(self.transport.send(origin, request, limit=MIB, expiry=expiry))
 

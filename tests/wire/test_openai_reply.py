@@ -12,15 +12,14 @@ from hypothesis import strategies as st
 
 from apertura.domain.usage import Usage
 from apertura.errors import AperturaError, Cut, Garbled, RateLimited
-from apertura.wire import openai_reply, openai_tools
+from apertura.wire import openai_encoder, openai_tools, state
+from apertura.wire.chat import Part, ReasoningPart
 from apertura.wire.dialect import CallFacts
 from apertura.wire.events import (
     Answer,
     Event,
     Failed,
     Finished,
-    Reasoning,
-    Refusal,
     Started,
     Text,
     ToolCall,
@@ -28,6 +27,7 @@ from apertura.wire.events import (
     fold,
 )
 from apertura.wire.openai_chat import decoder, encoder, parse_reply, render_reply
+from tests.wire.answers import answers, counts, per_kind
 from tests.wire.said import (
     CUTS,
     FRAMINGS,
@@ -97,48 +97,56 @@ def test_what_the_encoder_writes_the_decoder_reads_back(name: str) -> None:
     assert fold(parse_reply(render_reply(events, CALL))) == fold(events)
 
 
-texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
-choices = st.integers(0, 2)
-contents = st.lists(
-    st.builds(Text, text=texts, choice=choices)
-    | st.builds(Refusal, text=texts, choice=choices)
-    | st.builds(Reasoning, text=texts, choice=choices)
-    | st.builds(
-        ToolCall, index=st.integers(0, 2), arguments=texts, id=texts, name=texts, choice=choices
-    ),
-    max_size=8,
-)
-usages = st.builds(Usage, input=st.integers(0, 99), output=st.integers(0, 99))
-
-
-@given(contents, usages)
-def test_any_answer_survives_the_way_there_and_back(content: list[Event], counted: Usage) -> None:
-    """With several choices, interleaved calls, and all characters of all scripts."""
-    content = renumbered(content)
-    spoken = sorted({event.choice for event in content if not isinstance(event, CLOSING)} or {0})
-    called = {event.choice for event in content if isinstance(event, ToolCall)}
-    ends = [Finished(reason="tool_calls" if n in called else "length", choice=n) for n in spoken]
-    events = [STARTED, *content, *ends, UsageReported(usage=counted)]
+@given(answers(choices=3, usages=counts("cache_read", "cache_write_1h", "image_output")))
+def test_any_answer_survives_the_way_there_and_back(events: list[Event]) -> None:
+    """With several choices, interleaved calls, and all characters of all scripts: each kind in its
+    order; the format does not keep the order between kinds.
+    """
     writer = encoder(CALL)
+    streamed = fold(decoded(writer.feed(events) + writer.close()))
+    whole = fold(parse_reply(render_reply(events, CALL)))
+    before = fold(events)
 
-    assert fold(decoded(writer.feed(events) + writer.close())) == fold(events)
-    assert fold(parse_reply(render_reply(events, CALL))) == fold(events)
+    for after in (streamed, whole):
+        assert (after.started, after.usage) == (before.started, before.usage)
+        assert natively(after) == natively(before)
 
 
-CLOSING = Started | Finished | UsageReported | Failed
+@given(answers(choices=2), st.data())
+def test_what_is_said_does_not_depend_on_how_it_is_fed(events: list[Event], data: Any) -> None:
+    """One event at a time, or many."""
+    at_once, one_by_one = encoder(CALL), encoder(CALL)
+
+    assert at_once.feed(events) == b"".join(one_by_one.feed([event]) for event in events)
 
 
-def renumbered(events: list[Event]) -> list[Event]:
-    """Tool calls counted from 0 in the order in which they begin, as all decoders give them."""
-    numbers: dict[tuple[int, int], int] = {}
-    out: list[Event] = []
-    for event in events:
-        if isinstance(event, ToolCall):
-            of_choice = [key for key in numbers if key[0] == event.choice]
-            number = numbers.setdefault((event.choice, event.index), len(of_choice))
-            event = msgspec.structs.replace(event, index=number)
-        out.append(event)
-    return out
+def natively(answer: Answer) -> dict[int, dict[str, object]]:
+    """Each kind; states by the format that can read them, as a caller finds them."""
+    found = per_kind(answer)
+    for index, choice in answer.choices.items():
+        found[index]["states"] = [
+            native for part in choice.parts if (native := _native(part)) is not None
+        ]
+    return found
+
+
+def _native(part: Part) -> tuple[str, object] | None:
+    """State, unpacked from the entry that it came in; Google's second copy is left out."""
+    if not isinstance(part, ReasoningPart) or not part.state:
+        return None
+    if part.origin != state.OPENAI_CHAT:
+        return (part.origin, part.state)
+    entry = json.loads(part.state)
+    match entry.get("format"):
+        case "anthropic-claude-v1" if "signature" in entry:
+            return (state.ANTHROPIC, entry["signature"])
+        case "anthropic-claude-v1":
+            return (state.ANTHROPIC_REDACTED, entry["data"])
+        case "google-gemini-v1":
+            return (state.GEMINI, entry["data"])
+        case "openai-responses-v1":
+            return (state.OPENAI, f"{entry['id']}:{entry['data']}")
+    return None if "extra_content" in entry else (state.OPENAI_CHAT, entry)
 
 
 def test_the_order_of_events_is_fixed() -> None:
@@ -371,6 +379,6 @@ def test_what_a_stream_can_hold_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
     many = [chunk({"tool_calls": [{"index": n, "function": {"name": "f"}}]}) for n in range(600)]
     assert comparable(decoded(stream(*many)))[-1] is Garbled
 
-    monkeypatch.setattr(openai_reply, "ARGUMENTS_MAX", 1_000)
+    monkeypatch.setattr(openai_encoder, "ARGUMENTS_MAX", 1_000)
     with pytest.raises(Garbled):
         encoder(CALL).feed([ToolCall(index=0, arguments="x" * 99)] * 20)

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from apertura.wire.events import AnsweredCall, Text, ToolCall, fold
+from apertura.wire.chat import CallPart
+from apertura.wire.events import Text, ToolCall, fold
 from apertura.wire.openai_chat import decoder
 from tests.wire.said import chunk, sse
 
-A = AnsweredCall(id="a", name="f", arguments='{"x":1}')
-B = AnsweredCall(id="b", name="g", arguments='{"y":2}')
+A = CallPart(id="a", name="f", arguments='{"x":1}')
+B = CallPart(id="b", name="g", arguments='{"y":2}')
 
 
 def piece(
@@ -27,7 +28,7 @@ def piece(
     return {k: v for k, v in found.items() if v is not None}
 
 
-def calls(*deltas: list[dict[str, Any]]) -> dict[int, AnsweredCall]:
+def calls(*deltas: list[dict[str, Any]]) -> dict[int, CallPart]:
     """The calls that deltas with these pieces add up to."""
     reader = decoder()
     said = sse(*[chunk({"tool_calls": found}) for found in deltas], chunk(reason="tool_calls"))

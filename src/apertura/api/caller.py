@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from urllib.parse import parse_qs
 
 from apertura.domain import keys
 from apertura.domain.identity import Caller
@@ -109,19 +110,30 @@ def _bare(hop: str) -> str:
 
 
 def _key_of(exchange: Exchange) -> bytes:
-    """The key of a request: `Authorization: Bearer`, which wins, or `x-api-key`."""
+    """The key of a request: `Authorization: Bearer`, which wins, or `x-api-key`, or where Gemini's
+    clients put it.
+    """
     header = exchange.headers.get(b"authorization")
     if header is not None:
         scheme, _, key = header.partition(b" ")
         key = key.strip()
         if key and scheme.lower() == b"bearer":
             return key
-    key = exchange.headers.get(b"x-api-key", b"").strip()
+    key = exchange.headers.get(b"x-api-key", b"").strip() or _key_for_gemini(exchange)
     if not key:
         raise AuthenticationFailed(
             "No API key was sent. Send it as `Authorization: Bearer sk-…` or as `x-api-key: sk-…`.",
             code="missing_api_key",
         )
+    return key
+
+
+def _key_for_gemini(exchange: Exchange) -> bytes:
+    """The header or the query parameter of Google's clients."""
+    key = exchange.headers.get(b"x-goog-api-key", b"").strip()
+    if key or b"key=" not in exchange.query:
+        return key
+    (key, *_) = parse_qs(exchange.query).get(b"key", [b""])
     return key
 
 

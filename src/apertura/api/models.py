@@ -7,38 +7,52 @@ from __future__ import annotations
 
 from apertura.api.parts import Parts
 from apertura.api.reply import enter, reply_json
-from apertura.domain.catalog import Model
+from apertura.domain.catalog import Catalog, Model
 from apertura.domain.identity import Caller
-from apertura.errors import NotFound
+from apertura.domain.model_ids import find_model
+from apertura.errors import BadRequest, NotFound
 from apertura.relay.exchange import Exchange
 
 
 async def index(parts: Parts, exchange: Exchange) -> None:
     """GET /v1/models: every model that the key may use."""
     caller, head = await enter(parts, exchange)
-    models = [_show(m) for m in parts.current.routes.catalog.models.values() if _sees(caller, m)]
+    catalog = parts.current.routes.catalog
+    models = [show_model(m) for m in catalog.models.values() if sees(caller, m, catalog)]
     reply_json(exchange, {"object": "list", "data": models}, head)
 
 
 async def show(parts: Parts, exchange: Exchange) -> None:
     """GET /v1/models/{id}: one of them; the id may hold slashes and colons."""
     caller, head = await enter(parts, exchange)
-    name = exchange.path.partition("/models/")[2].removeprefix("apertis/")
-    model = parts.current.routes.catalog.models.get(name)
-    if model is None or not _sees(caller, model):
+    name = exchange.path.partition("/models/")[2]
+    model = _find(name, parts.current.routes.catalog)
+    if model is None or not sees(caller, model, parts.current.routes.catalog):
         raise NotFound(
             f"The model {name!r} does not exist here. GET /v1/models lists those that do.",
             code="model_not_found",
             param="model",
         )
-    reply_json(exchange, _show(model), head)
+    reply_json(exchange, show_model(model), head)
 
 
-def _sees(caller: Caller, model: Model) -> bool:
-    return not caller.policy.models or model.id in caller.policy.models
+def _find(name: str, catalog: Catalog) -> Model | None:
+    try:
+        return find_model(name, catalog).model
+    except (NotFound, BadRequest):  # a variant that is not offered is no model either
+        return None
 
 
-def _show(model: Model) -> dict[str, object]:
+def sees(caller: Caller, model: Model, catalog: Catalog) -> bool:
+    """Whether a key may use a model; its list may name it by an alias."""
+    allowed = caller.policy.models
+    if not allowed or model.id in allowed:
+        return True
+    return any(catalog.aliases.get(name) == model.id for name in allowed)
+
+
+def show_model(model: Model) -> dict[str, object]:
+    """The public object of a model."""
     shown: dict[str, object] = {
         "id": model.id,
         "object": "model",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from apertura.api.chat import reply_head
+from apertura.api.calls import reply_head
 from apertura.api.parts import Parts
 from apertura.domain.identity import Caller
 from apertura.relay.exchange import Exchange, Head

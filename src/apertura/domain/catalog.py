@@ -3,7 +3,8 @@
 A `Model` is the name that a caller asks for; an `Offer` is that model at one provider under one
 price and credential. `Catalog` is an immutable snapshot: a change makes a new one and swaps the
 reference, and a running call keeps the one that it started with. What it is not: where the data
-come from (the shipped TOML, the installation's file, the database) or which offer to try
+come from (the shipped TOML, the installation's file, the database), what an amount in a row means
+(`tariffs`), what a name that a caller gives stands for (`model_ids`) or which offer to try
 (`routing`).
 
 The rule that keeps it honest: `assemble` refuses bad data with the entry at fault, and never
@@ -12,22 +13,43 @@ guesses a price: an offer without one is kept, and is not routable for those who
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
-from apertura.domain.money import NANO_PER_USD, parse_usd
 from apertura.domain.pricing import Price
+from apertura.domain.tariffs import PRICE_MAX, Tariff, TierRow, price_id, read_price
 from apertura.errors import AperturaError
 
-DIALECTS = ("openai_chat",)
-"""What a provider may speak; grows with the `wire` package."""
-AUTHS = ("bearer", "x-api-key", "api-key", "none")
+__all__ = ["PRICE_MAX", "TierRow"]
+
+DIALECTS = (
+    "openai_chat",
+    "openai_responses",
+    "anthropic_messages",
+    "gemini",
+    "bedrock_converse",
+)
+"""What a provider may speak; see the `wire` package."""
+AUTHS = ("bearer", "x-api-key", "api-key", "x-goog-api-key", "none")
 """How a provider may be authenticated to; see `providers.base.authorization`."""
-PRICE_MAX = 2_000 * NANO_PER_USD
-"""The highest price that is believed, per million tokens or per call: several times any known one,
-and low enough that the cost of the largest usage (`domain.usage`) fits 64 bits."""
+PROVIDER_KINDS = ("compatible", "openai", "anthropic", "gemini", "azure", "bedrock")
+"""Which class of `providers` builds its requests."""
+KINDS = ("chat", "embeddings", "rerank", "images", "speech", "transcription")
+"""What a model can be asked for."""
+MODALITIES = ("text", "image", "audio", "video", "file", "embeddings", "scores")
+_SEEN_BY = {"vision": "image", "audio": "audio", "video": "video", "pdf": "file"}
+"""The input that a capability is about."""
+_OUTPUT = {
+    "chat": "text",
+    "embeddings": "embeddings",
+    "rerank": "scores",
+    "images": "image",
+    "speech": "audio",
+    "transcription": "text",
+}
 
 
 class CatalogError(AperturaError):
@@ -39,12 +61,21 @@ class ProviderRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     name: str
     dialect: str = "openai_chat"
+    also_dialects: tuple[str, ...] = ()
+    """Others that it speaks at the same place, for each offer that does not name its own."""
+    kind: str = "compatible"
     base_url: str
     api_key: str = ""
     keepalive: bool = True
     auth: str = "bearer"
     ask_usage: bool = True
     """Its streams report usage only when asked (`stream_options`); else it refuses to be asked."""
+    refuses: tuple[str, ...] = ()
+    """Parameters of embeddings that it does not take: `encoding_format`, `task`."""
+    rerank: Literal["usual", "bare", "top_k", "pairs"] = "usual"
+    """How it wants to be asked for ranks; see `wire.rerank`."""
+    region: str = ""
+    api_version: str = ""
     title: str = ""
     """How pages and `owned_by` show the provider; the name if empty."""
 
@@ -55,11 +86,19 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     owned_by: str
     kinds: frozenset[str] = frozenset({"chat"})
-    """What it can be asked for: chat, embeddings."""
     created: int = 0
     context_length: int | None = None
     max_output: int | None = None
     capabilities: frozenset[str] = frozenset()
+    title: str = ""
+    """How pages show it; the id if empty."""
+    description: str = ""
+    input_modalities: frozenset[str] = frozenset({"text"})
+    output_modalities: frozenset[str] = frozenset({"text"})
+    knowledge: str = ""
+    """Until when its training data reach, as year and month."""
+    deprecated: str = ""
+    """The day on which it is switched off, where that is announced."""
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,53 +111,65 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     price: Price | None
     price_id: str
+    dialect: str = "openai_chat"
+    """What is spoken to it, unless the caller's own is among the following."""
+    dialects: tuple[str, ...] = ("openai_chat",)
     weight: int = 100
     max_output: int | None = None
 
 
-class OfferRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An offer as it stands in TOML; amounts are strings of dollars per million tokens."""
+class OfferRow(Tariff, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An offer as it stands in TOML; for the amounts see `tariffs`."""
 
     model: str
+    aliases: Sequence[str] = ()
+    """Other names of the model, for callers."""
     provider: str
     upstream_model: str = ""
+    dialect: str = ""
+    """Where it differs from the provider's."""
     kind: str = "chat"
+    title: str = ""
+    description: str = ""
     owned_by: str = ""
     created: int = 0
     context_length: int | None = None
     max_output: int | None = None
-    capabilities: list[str] = []
+    capabilities: Sequence[str] = ()
+    input_modalities: Sequence[str] = ()
+    """If empty: text, and what the capabilities imply."""
+    output_modalities: Sequence[str] = ()
+    """If empty: what the kind implies."""
+    knowledge: str = ""
+    deprecated: str = ""
     weight: int = 100
-    input_usd_per_million: str | None = None
-    output_usd_per_million: str | None = None
-    cache_read_usd_per_million: str | None = None
-    cache_write_usd_per_million: str | None = None
-    cache_write_1h_usd_per_million: str | None = None
-    audio_input_usd_per_million: str | None = None
-    audio_output_usd_per_million: str | None = None
-    usd_per_call: str | None = None
+    tiers: Sequence[TierRow] = ()
     source: str = ""
     checked: str = ""
 
 
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):
-    """The snapshot: models by id, and their offers, best weight first."""
+    """The snapshot: models by id, their offers, best weight first, and other names of models."""
 
     models: Mapping[str, Model]
     offers: Mapping[str, tuple[Offer, ...]]
+    aliases: Mapping[str, str] = {}
 
 
 def assemble(providers: Iterable[ProviderRow], offers: Iterable[OfferRow]) -> Catalog:
     """One snapshot from rows. Of rows for the same use of a model at a provider the last one holds;
-    offers of providers that are not present are left out. Raises: CatalogError.
+    offers of providers that are not present are left out; an alias yields to a model of that name.
+    Raises: CatalogError.
     """
     present = {row.name: _checked(row) for row in providers}
     chosen: dict[tuple[str, str, str], Offer] = {}
     models: dict[str, Model] = {}
+    aliases: dict[str, str] = {}
     for row in offers:
         if row.provider in present:
             chosen[row.model, row.provider, row.kind] = _offer(row, present[row.provider])
             models[row.model] = _model(row, present[row.provider], models.get(row.model))
+            aliases.update(dict.fromkeys(row.aliases, row.model))
     by_model: dict[str, list[Offer]] = {}
     for offer in chosen.values():
         by_model.setdefault(offer.model, []).append(offer)
@@ -126,23 +177,31 @@ def assemble(providers: Iterable[ProviderRow], offers: Iterable[OfferRow]) -> Ca
         name: tuple(sorted(group, key=lambda offer: (-offer.weight, offer.id)))
         for name, group in by_model.items()
     }
-    return Catalog(models=dict(sorted(models.items())), offers=ordered)
+    return Catalog(
+        models=dict(sorted(models.items())),
+        offers=ordered,
+        aliases={alias: name for alias, name in aliases.items() if alias not in models},
+    )
 
 
 def _checked(row: ProviderRow) -> ProviderRow:
-    if row.dialect not in DIALECTS:
-        known = ", ".join(DIALECTS)
-        raise CatalogError(f"provider {row.name!r}: dialect {row.dialect!r} is none of {known}")
+    place = f"provider {row.name!r}"
+    for dialect in (row.dialect, *row.also_dialects):
+        _one_of(place, "dialect", dialect, DIALECTS)
     if not row.base_url.startswith(("http://", "https://")):
-        raise CatalogError(f"provider {row.name!r}: base_url must begin with http:// or https://")
+        raise CatalogError(f"{place}: base_url must begin with http:// or https://")
     if not _names_a_place(row.base_url):
-        raise CatalogError(f"provider {row.name!r}: base_url: {row.base_url!r} names no place")
-    if row.auth not in AUTHS:
-        known = ", ".join(AUTHS)
-        raise CatalogError(f"provider {row.name!r}: auth {row.auth!r} is none of {known}")
+        raise CatalogError(f"{place}: base_url: {row.base_url!r} names no place")
+    _one_of(place, "auth", row.auth, AUTHS)
+    _one_of(place, "kind", row.kind, PROVIDER_KINDS)
     if not row.api_key.isprintable():
-        raise CatalogError(f"provider {row.name!r}: api_key must be one line of plain characters")
+        raise CatalogError(f"{place}: api_key must be one line of plain characters")
     return row
+
+
+def _one_of(place: str, field: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise CatalogError(f"{place}: {field} {value!r} is none of {', '.join(known)}")
 
 
 def _names_a_place(url: str) -> bool:
@@ -157,11 +216,15 @@ def _names_a_place(url: str) -> bool:
 
 def _model(row: OfferRow, provider: ProviderRow, earlier: Model | None) -> Model:
     """The model of an offer; a further offer of it only adds what it can be asked for."""
+    capabilities = frozenset(row.capabilities)
+    inputs, outputs = _modalities(row)
     if earlier is not None:
         return msgspec.structs.replace(
             earlier,
             kinds=earlier.kinds | {row.kind},
-            capabilities=earlier.capabilities | frozenset(row.capabilities),
+            capabilities=earlier.capabilities | capabilities,
+            input_modalities=earlier.input_modalities | inputs,
+            output_modalities=earlier.output_modalities | outputs,
         )
     return Model(
         id=row.model,
@@ -170,17 +233,42 @@ def _model(row: OfferRow, provider: ProviderRow, earlier: Model | None) -> Model
         created=row.created,
         context_length=row.context_length,
         max_output=row.max_output,
-        capabilities=frozenset(row.capabilities),
+        capabilities=capabilities,
+        title=row.title or row.model,
+        description=row.description,
+        input_modalities=inputs,
+        output_modalities=outputs,
+        knowledge=row.knowledge,
+        deprecated=row.deprecated,
+    )
+
+
+def _modalities(row: OfferRow) -> tuple[frozenset[str], frozenset[str]]:
+    """What goes in and what comes out, as the row says or as its capabilities and kind imply."""
+    for field in ("input_modalities", "output_modalities"):
+        for name in getattr(row, field):
+            _one_of(f"offer {row.model!r}", field, name, MODALITIES)
+    implied = {_SEEN_BY[name] for name in row.capabilities if name in _SEEN_BY}
+    implied.add("audio" if row.kind == "transcription" else "text")
+    return (
+        frozenset(row.input_modalities or implied),
+        frozenset(row.output_modalities or [_OUTPUT[row.kind]]),
     )
 
 
 def _offer(row: OfferRow, provider: ProviderRow) -> Offer:
-    if row.kind not in ("chat", "embeddings"):
-        raise CatalogError(f"offer {row.model!r}: kind {row.kind!r} is neither chat nor embeddings")
+    place = f"offer {row.model!r}"
+    _one_of(place, "kind", row.kind, KINDS)
+    if row.dialect:
+        _one_of(place, "dialect", row.dialect, DIALECTS)
     if row.weight < 0:
-        raise CatalogError(f"offer {row.model!r}: weight must not be negative")
-    price = _price(row)
+        raise CatalogError(f"{place}: weight must not be negative")
+    try:
+        price = read_price(row, row.tiers, needs_output=row.kind == "chat")
+    except ValueError as error:
+        raise CatalogError(f"{place}: {error}") from None
     upstream = row.upstream_model or row.model
+    dialects = (row.dialect,) if row.dialect else (provider.dialect, *provider.also_dialects)
     return Offer(
         id=f"{row.provider}/{upstream}",
         model=row.model,
@@ -188,48 +276,9 @@ def _offer(row: OfferRow, provider: ProviderRow) -> Offer:
         upstream_model=upstream,
         kind=row.kind,
         price=price,
-        price_id=_price_id(row) if price else "",
+        price_id=price_id(row.provider, row, row.tiers, row.checked) if price else "",
+        dialect=dialects[0],
+        dialects=dialects,
         weight=row.weight,
         max_output=row.max_output,
     )
-
-
-def _price(row: OfferRow) -> Price | None:
-    if row.input_usd_per_million is None:
-        if row.output_usd_per_million is not None:
-            raise CatalogError(f"offer {row.model!r}: input_usd_per_million is missing")
-        return None
-    if row.output_usd_per_million is None and row.kind == "chat":
-        raise CatalogError(f"offer {row.model!r}: output_usd_per_million is missing")
-    return Price(
-        input=_amount(row, "input_usd_per_million") or 0,
-        output=_amount(row, "output_usd_per_million") or 0,
-        cache_read=_amount(row, "cache_read_usd_per_million"),
-        cache_write=_amount(row, "cache_write_usd_per_million"),
-        cache_write_1h=_amount(row, "cache_write_1h_usd_per_million"),
-        audio_input=_amount(row, "audio_input_usd_per_million"),
-        audio_output=_amount(row, "audio_output_usd_per_million"),
-        per_call=_amount(row, "usd_per_call") or 0,
-    )
-
-
-def _amount(row: OfferRow, field: str) -> int | None:
-    text = getattr(row, field)
-    if text is None:
-        return None
-    try:
-        amount = parse_usd(text)
-    except ValueError as error:
-        raise CatalogError(f"offer {row.model!r}: {field}: {error}") from None
-    if amount < 0:
-        raise CatalogError(f"offer {row.model!r}: {field}: a price must not be negative")
-    if amount > PRICE_MAX:
-        most = PRICE_MAX // NANO_PER_USD
-        raise CatalogError(f"offer {row.model!r}: {field}: {text} is more than {most} dollars")
-    return amount
-
-
-def _price_id(row: OfferRow) -> str:
-    """Names the price that a usage row was charged under: its figures and the date checked."""
-    figures = [row.input_usd_per_million, row.output_usd_per_million]
-    return f"{row.provider}:{'/'.join(f or '0' for f in figures)}@{row.checked or 'local'}"

@@ -11,7 +11,8 @@ from __future__ import annotations
 import msgspec
 
 from apertura.domain.catalog import Catalog, Model, Offer
-from apertura.errors import BadRequest, NotFound, Unavailable
+from apertura.domain.model_ids import find_model
+from apertura.errors import BadRequest, Unavailable
 
 
 class Dropped(msgspec.Struct, frozen=True):
@@ -25,12 +26,17 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """The offers to try, in order."""
 
     model: Model
+    bucket: str
+    """What the calls to it are counted by: variants of a model count as that model."""
     offers: tuple[Offer, ...]
     dropped: tuple[Dropped, ...] = ()
 
 
 class Routes:
-    """The routes of one catalogue, each made once: a route depends on nothing but the model yet."""
+    """The routes of one catalogue, each made once: a route depends on nothing but the model yet.
+
+    There are only so many names that lead to a model, so what is kept is bounded by the catalogue.
+    """
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
@@ -49,16 +55,11 @@ def route(model: str, kind: str, catalog: Catalog) -> Route:
 
     Raises:
         NotFound: no such model.
-        BadRequest: the model is of another kind.
+        BadRequest: the model is of another kind, or the variant of it is not offered.
         Unavailable: nobody offers it at a price.
     """
-    entry = catalog.models.get(model)
-    if entry is None:
-        raise NotFound(
-            f"The model {model!r} does not exist here. GET /v1/models lists those that do.",
-            code="model_not_found",
-            param="model",
-        )
+    found = find_model(model, catalog)
+    entry = found.model
     if kind not in entry.kinds:
         raise BadRequest(
             f"The model {model!r} is for {' and '.join(sorted(entry.kinds))}, not for {kind}.",
@@ -66,7 +67,7 @@ def route(model: str, kind: str, catalog: Catalog) -> Route:
             param="model",
         )
     usable, dropped = [], []
-    for offer in catalog.offers[model]:
+    for offer in catalog.offers[entry.id]:
         if offer.kind != kind:
             dropped.append(Dropped(offer, f"it is for {offer.kind}"))
         elif offer.price is None:
@@ -80,4 +81,4 @@ def route(model: str, kind: str, catalog: Catalog) -> Route:
             f"The model {model!r} cannot be served now: no offer of it has a price and a weight.",
             headers={"Retry-After": "60"},
         )
-    return Route(model=entry, offers=tuple(usable), dropped=tuple(dropped))
+    return Route(model=entry, bucket=found.bucket, offers=tuple(usable), dropped=tuple(dropped))

@@ -19,7 +19,7 @@ TOKENS_MAX = 2**40
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Token counts of one call. Input = plain + cache_read + cache_write + cache_write_1h +
-    audio_input; output = plain + reasoning + audio_output.
+    audio_input; output = plain + reasoning + audio_output + image_output.
     """
 
     input: int = 0
@@ -31,6 +31,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     output: int = 0
     reasoning: int = 0
     audio_output: int = 0
+    image_output: int = 0
+    """Pictures put out in a chat, counted in tokens."""
     estimated: bool = False
     """True when we counted, because the provider did not get to say."""
 
@@ -43,7 +45,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def plain_output(self) -> int:
         """Output tokens of no special class."""
-        return self.output - self.reasoning - self.audio_output
+        return self.output - self.reasoning - self.audio_output - self.image_output
 
 
 NOTHING = Usage()
@@ -52,11 +54,11 @@ NOTHING = Usage()
 def tidy(usage: Usage) -> Usage:
     """The nearest usage whose parts are disjoint and within their totals, all in bounds."""
     parts_in = usage.cache_read + usage.cache_write + usage.cache_write_1h + usage.audio_input
-    parts_out = usage.reasoning + usage.audio_output
-    smallest = min(usage.cache_read, usage.cache_write, usage.cache_write_1h)
-    smallest = min(smallest, usage.audio_input, usage.reasoning, usage.audio_output)
+    parts_out = usage.reasoning + usage.audio_output + usage.image_output
+    least_in = min(usage.cache_read, usage.cache_write, usage.cache_write_1h, usage.audio_input)
+    least_out = min(usage.reasoning, usage.audio_output, usage.image_output)
     fits = parts_in <= usage.input <= TOKENS_MAX and parts_out <= usage.output <= TOKENS_MAX
-    return usage if fits and smallest >= 0 else _tidied(usage)
+    return usage if fits and least_in >= 0 and least_out >= 0 else _tidied(usage)
 
 
 def _tidied(usage: Usage) -> Usage:
@@ -66,7 +68,7 @@ def _tidied(usage: Usage) -> Usage:
         parts[name] = min(_bounded(getattr(usage, name)), left)
         left -= parts[name]
     left = total_out = _bounded(usage.output)
-    for name in ("reasoning", "audio_output"):
+    for name in ("reasoning", "audio_output", "image_output"):
         parts[name] = min(_bounded(getattr(usage, name)), left)
         left -= parts[name]
     return Usage(input=total_in, output=total_out, estimated=usage.estimated, **parts)

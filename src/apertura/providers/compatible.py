@@ -1,47 +1,27 @@
-"""Every OpenAI-compatible host, from a row of data.
+"""Every host that is asked at fixed paths, from a row of data.
 
-`hosts.toml` and the installation's own file hold the rows; a host that needs more than a row's
-fields earns a file of its own. What it is not: the format (`wire.openai_chat`).
+`hosts.toml` and the installation's own file hold the rows: OpenAI itself, and the many hosts that
+speak its formats. A host that needs more than a row's fields earns a file of its own. What it is
+not: the format (`wire`).
 
 The rule that keeps it honest: a new host is a new row, with its source and the date it was checked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from urllib.parse import quote
 
-from apertura.domain.catalog import ProviderRow
-from apertura.errors import AperturaError
-from apertura.providers.base import Operation, authorization, request_head
-from apertura.wire import openai_chat
+from apertura.providers.base import Ask, HttpProvider
 
-PATHS: dict[Operation, str] = {"chat": "/chat/completions", "embeddings": "/embeddings"}
+PATHS = {"openai_chat": "/chat/completions", "openai_responses": "/responses"}
+OTHERS = {"embeddings": "/embeddings", "rerank": "/rerank"}
 
 
-class Compatible:
+class Compatible(HttpProvider):
     """An OpenAI-compatible host."""
 
-    def __init__(self, row: ProviderRow) -> None:
-        self.base_url = row.base_url.rstrip("/")
-        headers = [
-            *authorization(row.auth, row.api_key),
-            ("content-type", "application/json"),
-            ("accept", "application/json, text/event-stream"),
-            ("accept-encoding", "identity"),
-            ("user-agent", "apertura"),
-        ]
-        if not row.keepalive:
-            headers.append(("connection", "close"))
-        self._heads = {
-            operation: request_head(self.base_url + path, headers)
-            for operation, path in PATHS.items()
-        }
-
-    def build(self, operation: Operation, body: bytes) -> list[bytes]:
-        """Head and body of one call."""
-        return [self._heads[operation] + b"%d\r\n\r\n" % len(body), body]
-
-    def read_error(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> AperturaError:
-        """As the format says; see `wire.openai_chat.read_error`."""
-        texts = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
-        return openai_chat.read_error(status, body, texts)
+    def path(self, ask: Ask) -> str:
+        """By dialect for chats, by operation for the rest."""
+        if ask.operation == "rerank" and self.row.rerank == "pairs":
+            return f"/inference/{quote(ask.model)}"
+        return PATHS[ask.dialect] if ask.operation == "chat" else OTHERS[ask.operation]

@@ -1,67 +1,170 @@
 """What is asked, as the relay sees it: a request in one dialect with the verbs that go with it.
 
-What it is not: the formats (`wire`). The rule that keeps it honest: a question holds the parsed
-request, never the caller's bytes.
+A chat question knows the format of its caller; for each offer it either passes the request and its
+answer through, where the provider speaks that format too, or has both translated, by way of the
+canonical request and events. What it is not: the formats (`wire`). The rule that keeps it honest: a
+question holds the parsed request, never the caller's bytes.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Awaitable, Callable
+
 from apertura.domain.catalog import Offer
-from apertura.errors import AperturaError
-from apertura.wire import embeddings, estimate, openai_chat
-from apertura.wire.chat import ChatRequest
-from apertura.wire.dialect import ReplyFacts, Tap
-from apertura.wire.embeddings import EmbeddingRequest
+from apertura.domain.usage import Usage
+from apertura.errors import AperturaError, Garbled
+from apertura.wire import estimate
+from apertura.wire.chat import Chat, ChatRequest
+from apertura.wire.dialect import CallFacts, Expressed, Inbound, ReplyFacts, Tap, Target
+from apertura.wire.dialects import OUTBOUND, PASSING
+from apertura.wire.events import CONTENT, Event, Reasoning, Refusal, Text, ToolCall, UsageReported
+from apertura.wire.passing import TranslatingTap
+from apertura.wire.responses_encoder import ResponsesEncoder
+from apertura.wire.responses_reading import ResponsesTap
+
+Keep = Callable[[bytes], Awaitable[None]]
+"""Keeps a whole reply that its caller asked to be kept."""
 
 
 class ChatQuestion:
-    """A chat request of a caller who speaks OpenAI's format, for a provider who does too."""
+    """A chat request, for providers of any format.
 
-    __slots__ = ("max_output", "request", "stream")
+    `whole_calls`: the caller can only read calls to tools that come in one piece, so that even its
+    own format must be read and written anew. `keep` is awaited before the last byte leaves.
+    """
 
-    def __init__(self, request: ChatRequest) -> None:
-        self.request = request
+    stream_type = b"text/event-stream; charset=utf-8"
+
+    __slots__ = (
+        "_chat",
+        "_facts",
+        "call_id",
+        "dropped",
+        "keep",
+        "max_output",
+        "name",
+        "request",
+        "speaks",
+        "stream",
+        "whole_calls",
+    )
+
+    def __init__(self, name: str, speaks: Inbound, request: ChatRequest, call_id: str) -> None:
+        self.name, self.speaks, self.request, self.call_id = name, speaks, request, call_id
         self.stream = request.stream
         self.max_output = request.max_output
+        self.whole_calls = False
+        self.keep: Keep | None = None
+        self.dropped: tuple[str, ...] = ()
+        self._chat: Chat | None = None
+        self._facts: CallFacts | None = None
+
+    @property
+    def facts(self) -> CallFacts:
+        """What replies are written with: one id and one time per call, whatever the offer."""
+        if self._facts is None:
+            self._facts = CallFacts(
+                id=self.call_id.removeprefix("req_"),
+                created=int(time.time()),
+                model=self.request.model,
+                include_usage=self.request.include_usage,
+                request=self.request,
+            )
+        return self._facts
+
+    def dialect(self, offer: Offer) -> str:
+        """What is spoken to an offer: the caller's own format where it is known there."""
+        return self.name if self.name in offer.dialects else offer.dialect
 
     def render(self, offer: Offer) -> bytes:
-        ask_usage = offer.provider.ask_usage
-        return openai_chat.render(self.request, model=offer.upstream_model, ask_usage=ask_usage)
+        """The body for an offer's provider."""
+        self.dropped = ()
+        if self.name in offer.dialects:
+            return PASSING[self.name].render(
+                self.request, model=offer.upstream_model, ask_usage=offer.provider.ask_usage
+            )
+        said = self._express(offer)
+        self.dropped = said.dropped
+        return said.body
 
-    check = staticmethod(openai_chat.check_reply)
+    def check(self, body: bytes, offer: Offer) -> ReplyFacts:
+        """What a whole reply says, in the caller's format. Raises: AperturaError."""
+        if self.name in offer.dialects:
+            return PASSING[self.name].check_reply(body)
+        events = OUTBOUND[offer.dialect].parse_reply(body)
+        return _facts(events, self.speaks.render_reply(events, self.facts))
 
-    def listen(self) -> Tap:
-        return openai_chat.listen(self.request.include_usage)
+    def listen(self, offer: Offer) -> Tap:
+        """For a streamed reply."""
+        if self.name in offer.dialects and not self.whole_calls:
+            return PASSING[self.name].listen(self.request.include_usage)
+        decoder = OUTBOUND[self.dialect(offer)].decoder()
+        return TranslatingTap(decoder, self.speaks.encoder(self.facts))
 
-    def estimate_input(self) -> int:
-        return estimate.input_tokens(self.request.members, ("messages", "tools"))
-
-    def render_stream_error(self, error: AperturaError) -> bytes:
-        return openai_chat.render_stream_error(error)
-
-
-class EmbeddingQuestion:
-    """A request for embeddings."""
-
-    __slots__ = ("request",)
-    stream = False
-    max_output: int | None = 0
-
-    def __init__(self, request: EmbeddingRequest) -> None:
-        self.request = request
-
-    def render(self, offer: Offer) -> bytes:
-        return embeddings.render(self.request, model=offer.upstream_model)
-
-    def check(self, body: bytes) -> ReplyFacts:
-        facts = embeddings.check_reply(body)
-        return ReplyFacts(body=facts.body, usage=facts.usage, content=True)
-
-    def listen(self) -> Tap:
-        raise NotImplementedError("embeddings are not streamed")
+    def streamed(self, tap: Tap) -> bytes:
+        """The whole reply of a stream that has ended; of formats that can be kept."""
+        raise NotImplementedError(f"{self.name} is not kept")
 
     def estimate_input(self) -> int:
-        return estimate.input_tokens(self.request.members, ("input",))
+        """Input tokens, where the provider did not say."""
+        return estimate.input_tokens(self.request.members, CONTENT_MEMBERS)
 
     def render_stream_error(self, error: AperturaError) -> bytes:
-        return openai_chat.render_stream_error(error)
+        """An error after the first content."""
+        return self.speaks.render_stream_error(error)
+
+    def _express(self, offer: Offer) -> Expressed:
+        if self._chat is None:
+            self._chat = self.speaks.understand(self.request)
+        target = Target(
+            model=offer.upstream_model,
+            max_output=offer.max_output,
+            ask_usage=offer.provider.ask_usage,
+        )
+        return OUTBOUND[offer.dialect].express(self._chat, target)
+
+
+CONTENT_MEMBERS = (
+    "messages",
+    "tools",
+    "system",
+    "input",
+    "instructions",
+    "prompt",
+    "contents",
+    "systemInstruction",
+    "system_instruction",
+)
+"""Members that hold content, in any format."""
+
+
+def _facts(events: list[Event], body: bytes) -> ReplyFacts:
+    """What a translated reply says about itself."""
+    usage: Usage | None = None
+    chars = 0
+    content = False
+    for event in events:
+        match event:
+            case Text(text=text) | Refusal(text=text) | Reasoning(text=text):
+                chars += len(text)
+            case ToolCall(arguments=arguments):
+                chars += len(arguments)
+            case UsageReported(usage=reported):
+                usage = reported
+        content = content or isinstance(event, CONTENT)
+    if not events:
+        raise Garbled("The provider sent a reply without an answer.")
+    return ReplyFacts(body=body, usage=usage, chars=chars, content=content)
+
+
+class ResponsesQuestion(ChatQuestion):
+    """A question of the one format whose replies can be kept."""
+
+    __slots__ = ()
+
+    def streamed(self, tap: Tap) -> bytes:
+        said = tap.encoder if isinstance(tap, TranslatingTap) else tap
+        if not isinstance(said, ResponsesEncoder | ResponsesTap):
+            raise TypeError(f"{type(said).__name__} holds no response")
+        return said.response

@@ -12,7 +12,8 @@ there is no second offer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import re
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -21,7 +22,7 @@ from apertura.domain.catalog import Offer
 from apertura.domain.routing import Route
 from apertura.domain.usage import NOTHING, Usage
 from apertura.errors import AperturaError, Garbled, Stalled, Unavailable
-from apertura.providers.base import Provider
+from apertura.providers.base import Ask, Provider
 from apertura.relay.call import Call
 from apertura.relay.connection import Expiry, Origin, Reply
 from apertura.relay.exchange import Exchange, Head
@@ -32,11 +33,12 @@ from apertura.wire.dialect import ReplyFacts, Tap
 from apertura.wire.estimate import tokens_of
 
 JSON: Head = b"content-type: application/json\r\n"
-STREAM: Head = (
-    b"content-type: text/event-stream; charset=utf-8\r\n"
-    b"cache-control: no-cache\r\n"
-    b"x-accel-buffering: no\r\n"
-)
+STREAM: Head = b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
+
+
+DROPPED_MOST = 50
+"""Names that are listed in one reply."""
+_NAME = re.compile(r"[\w.\[\]-]{1,100}", re.ASCII)
 
 
 class Question(Protocol):
@@ -44,17 +46,31 @@ class Question(Protocol):
 
     stream: bool
     max_output: int | None
+    dropped: tuple[str, ...]
+    """The caller's names of what `render` could not say to the provider."""
+    stream_type: bytes
+    """The content type of a streamed reply."""
+    keep: Callable[[bytes], Awaitable[None]] | None
+    """Keeps a whole reply, where its caller asked for that."""
+
+    def dialect(self, offer: Offer) -> str:
+        """What is spoken to an offer's provider."""
+        ...
 
     def render(self, offer: Offer) -> bytes:
         """The body for an offer's provider."""
         ...
 
-    def check(self, body: bytes) -> ReplyFacts:
+    def check(self, body: bytes, offer: Offer) -> ReplyFacts:
         """What a whole reply says. Raises: AperturaError."""
         ...
 
-    def listen(self) -> Tap:
+    def listen(self, offer: Offer) -> Tap:
         """For a streamed reply."""
+        ...
+
+    def streamed(self, tap: Tap) -> bytes:
+        """The whole reply of a stream that has ended, for `keep`."""
         ...
 
     def estimate_input(self) -> int:
@@ -130,9 +146,13 @@ class Relay:
         body = await upstream.read()
         if upstream.status != 200:
             raise place.provider.read_error(upstream.status, upstream.headers, body)
-        facts = question.check(body)
+        facts = question.check(body, offer)
         call.answered(facts.usage or self._estimate(question, facts.chars, offer))
+        if question.keep is not None:
+            await question.keep(facts.body)
         self._settlement.settle(call)
+        if question.dropped:
+            head += dropped_line(question.dropped)
         exchange.respond(200, JSON + head, facts.body)
 
     async def _stream(
@@ -144,17 +164,21 @@ class Relay:
             place.origin, request, limit=self._reply_limit, expiry=expiry
         )
         kind = upstream.headers.get(b"content-type", b"").lower()
-        if upstream.status != 200 or not kind.startswith(b"text/event-stream"):
-            raise self._no_stream(question, place, upstream, await upstream.read())
-        tap = question.listen()
+        if upstream.status != 200 or not kind.startswith(place.provider.stream_type):
+            raise self._no_stream(question, offer, upstream, await upstream.read())
+        tap = question.listen(offer)
+        if question.dropped:
+            head += dropped_line(question.dropped)
         passage = Passage(call, upstream, tap, exchange, self._timers)
         try:
-            await passage.run(STREAM + head)
+            await passage.run(b"content-type: %b\r\n%b%b" % (question.stream_type, STREAM, head))
         except asyncio.CancelledError:
             if exchange.closed and call.content:
                 call.cut(tap.usage or self._estimate(question, tap.chars, offer))
             raise
         call.answered(tap.usage or self._estimate(question, tap.chars, offer))
+        if question.keep is not None:
+            await question.keep(question.streamed(tap))
         self._settlement.settle(call)
         passage.finish()
 
@@ -163,20 +187,25 @@ class Relay:
     ) -> tuple[Place, list[bytes], Expiry]:
         """What to send where, and until when something must have come back."""
         place = self.places[offer.provider.name]
-        request = place.provider.build(call.operation, question.render(offer))
+        body = question.render(offer)
+        dialect = question.dialect(offer)
+        ask = Ask(call.operation, dialect, offer.upstream_model, question.stream, body)
+        request = place.provider.build(ask)
         until = self._clock() + patience
         if until < call.deadline:
             return place, request, (until, _too_slow)
         return place, request, (call.deadline, call.budget_spent)
 
     def _no_stream(
-        self, question: Question, place: Place, upstream: Reply, body: bytes
+        self, question: Question, offer: Offer, upstream: Reply, body: bytes
     ) -> AperturaError:
         """What came in place of a stream: an error, or nothing that we can pass on."""
         if upstream.status != 200:
-            return place.provider.read_error(upstream.status, upstream.headers, body)
+            return self.places[offer.provider.name].provider.read_error(
+                upstream.status, upstream.headers, body
+            )
         try:
-            question.check(body)
+            question.check(body, offer)
         except AperturaError as error:
             return error
         return Garbled("The provider answered at once where a stream was asked for.")
@@ -209,6 +238,14 @@ class Relay:
         output = tokens_of(chars)
         bounds = [b for b in (question.max_output, offer.max_output) if b is not None]
         return Usage(input=question.estimate_input(), output=min([output, *bounds]), estimated=True)
+
+
+def dropped_line(names: tuple[str, ...]) -> Head:
+    """The header that lists what a provider could not be told. What a caller wrote gets into it
+    only as far as it can stand in a header.
+    """
+    listed = ", ".join(name for name in names[:DROPPED_MOST] if _NAME.fullmatch(name))
+    return b"x-dropped-params: %b\r\n" % listed.encode()
 
 
 def _too_slow() -> AperturaError:

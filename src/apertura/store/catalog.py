@@ -1,8 +1,9 @@
 """Where the catalogue's data come from: the shipped TOML, the installation's own, the environment.
 
 The shipped files name providers and offers; a shipped provider is on when its key is in the
-environment (`OPENAI_API_KEY` and the like). What the installation's file says comes after and wins.
-What it is not: what the data mean (`domain.catalog`).
+environment (`OPENAI_API_KEY` and the like), and only the files of providers that are on are read.
+What the installation's file says comes after and wins. What it is not: what the data mean
+(`domain.catalog`).
 
 The rule that keeps it honest: a secret is resolved here and nowhere else, and an error names the
 entry, never the secret.
@@ -11,7 +12,8 @@ entry, never the secret.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -20,8 +22,10 @@ from typing import Any, TypeVar
 import msgspec
 
 from apertura.domain.catalog import Catalog, CatalogError, OfferRow, ProviderRow, assemble
+from apertura.domain.recommend import Entry
 
 T = TypeVar("T")
+RECOMMENDED = "_recommended.toml"
 
 
 def read_catalog(
@@ -41,8 +45,8 @@ def read_catalog(
         *(_provider(row, environment) for row in own_providers),
         *more_providers,
     ]
-    offers = [*_shipped_offers(), *(_converted(row, OfferRow, "offer") for row in own_offers)]
     names = {row.name for row in providers}
+    offers = [*_shipped_offers(names), *(_converted(row, OfferRow, "offer") for row in own_offers)]
     for offer in offers[len(offers) - len(own_offers) :]:
         if offer.provider not in names:
             raise CatalogError(
@@ -58,23 +62,40 @@ def shipped_hosts() -> list[dict[str, Any]]:
     return rows
 
 
+@cache
+def recommended() -> Mapping[str, tuple[Entry, ...]]:
+    """The curated table of recommendations, by task; see `domain.recommend`."""
+    content = _toml(files("apertura") / "catalogue" / RECOMMENDED)
+    return msgspec.convert(content, dict[str, tuple[Entry, ...]])
+
+
 def _shipped_providers(environment: Mapping[str, str]) -> Iterable[ProviderRow]:
-    """Those whose key is in the environment."""
+    """Those whose key is in the environment; and whose place is, where it is everyone's own."""
     for row in shipped_hosts():
         fields = dict(row)
-        variable = fields.pop("env")
+        key = environment.get(fields.pop("env"))
         for note in ("source", "checked"):
             fields.pop(note, None)
-        if environment.get(variable):
-            yield _converted({**fields, "api_key": environment[variable]}, ProviderRow, "provider")
+        place = fields.pop("base_url_env", None)
+        if place is not None:
+            fields["base_url"] = environment.get(place, "")
+        region = fields.pop("region_env", None)
+        if region is not None:
+            fields["region"] = environment.get(region) or fields["region"]
+            fields["base_url"] = fields["base_url"].replace("{region}", fields["region"])
+        if key and fields["base_url"]:
+            yield _converted({**fields, "api_key": key}, ProviderRow, "provider")
 
 
-def _shipped_offers() -> Iterable[OfferRow]:
+def _shipped_offers(providers: Collection[str]) -> Iterable[OfferRow]:
+    """The rows of these providers' files, each with what its file says of all of them."""
     folder = files("apertura") / "catalogue"
     for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        if file.name.endswith(".toml"):
-            for row in _toml(file).get("offers", []):
-                yield _converted(row, OfferRow, "offer")
+        if file.name.removesuffix(".toml") in providers:
+            content = _toml(file)
+            common = content.get("common", {})
+            for row in content.get("offers", []):
+                yield _converted({**common, **row}, OfferRow, "offer")
 
 
 def _provider(row: Mapping[str, Any], environment: Mapping[str, str]) -> ProviderRow:

@@ -36,7 +36,7 @@ class UsageRow(msgspec.Struct, frozen=True, gc=False):
     model: str
     provider: str
     offer: str
-    operation: Literal["chat", "embeddings"]
+    operation: Literal["chat", "embeddings", "rerank"]
     streamed: bool
     status: int
     outcome: Literal["answered", "cut", "failed"]

@@ -18,17 +18,47 @@ import msgspec
 
 from apertura.domain.usage import Usage
 from apertura.errors import AperturaError
-from apertura.wire.chat import ChatRequest
+from apertura.wire.chat import Chat, ChatRequest
 from apertura.wire.events import Event
 
 
 class CallFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What an encoder must know that is not in the events."""
+    """What an encoder must know that is not in the events.
+
+    Ids that a reply needs beside its own are derived from `id`, so that one call always writes the
+    same bytes.
+    """
 
     id: str
     created: int
     model: str
     include_usage: bool = False
+    request: ChatRequest | None = None
+    """For formats whose replies repeat what was asked."""
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom we speak to: what `express` must know of an offer."""
+
+    model: str
+    """What the provider calls the model."""
+    max_output: int | None = None
+    """The most tokens that the model can answer with, for formats that insist on a limit."""
+    ask_usage: bool = True
+    """Its streams report usage only when asked; else it refuses to be asked."""
+    limit: str = "max_tokens"
+    """What it calls the most tokens of an answer, in OpenAI's chat format: OpenAI's own models that
+    reason know `max_completion_tokens` alone, many other hosts `max_tokens` alone.
+    """
+    unknown: frozenset[str] = frozenset()
+    """Parameters of its format that it refuses to be sent, by the format's names."""
+
+
+class Expressed(msgspec.Struct, frozen=True, kw_only=True):
+    """A request in a provider's format, and the caller's names of what it cannot say."""
+
+    body: bytes
+    dropped: tuple[str, ...] = ()
 
 
 class ReplyFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -79,6 +109,11 @@ class Decoder(Protocol):
     ends in `Failed`, after all that was understood before.
     """
 
+    @property
+    def ended(self) -> bool:
+        """The provider said that its stream is complete, or failed: no more is due from it."""
+        ...
+
     def feed(self, data: bytes) -> list[Event]:
         """The events that these bytes complete."""
         ...
@@ -100,25 +135,26 @@ class Encoder(Protocol):
         ...
 
 
-class Dialect(Protocol):
-    """A format. `body` is always a whole HTTP body."""
+class Inbound(Protocol):
+    """A format that callers speak. `body` is always a whole HTTP body."""
 
     def parse(self, body: bytes) -> ChatRequest:
         """A caller spoke. Raises: BadRequest, naming the parameter."""
         ...
 
-    def render(self, request: ChatRequest, *, model: str, ask_usage: bool = True) -> bytes:
-        """We speak to a provider that calls the model `model`. `ask_usage`: its streams report
-        usage only when asked.
+    def understand(self, request: ChatRequest) -> Chat:
+        """The whole of a request that `parse` has accepted, to be said in another format.
+
+        Raises: BadRequest, for what no other format can say.
         """
         ...
 
-    def parse_reply(self, body: bytes) -> list[Event]:
-        """A provider answered, at once. Raises: Garbled."""
+    def render_reply(self, events: list[Event], call: CallFacts) -> bytes:
+        """We answer, at once. Raises: the error of a `Failed` among the events."""
         ...
 
-    def render_reply(self, events: list[Event], call: CallFacts) -> bytes:
-        """We answer, at once."""
+    def encoder(self, call: CallFacts) -> Encoder:
+        """For one streamed reply to a caller."""
         ...
 
     def render_error(self, error: AperturaError, *, call_id: str = "") -> bytes:
@@ -129,8 +165,36 @@ class Dialect(Protocol):
         """An error after the first byte: it goes inside the stream and ends it."""
         ...
 
+
+class Outbound(Protocol):
+    """A format that providers speak."""
+
+    def express(self, chat: Chat, target: Target) -> Expressed:
+        """We speak to a provider. Raises: BadRequest, naming what must not be dropped, by the
+        caller's name for it.
+        """
+        ...
+
+    def parse_reply(self, body: bytes) -> list[Event]:
+        """A provider answered, at once. Raises: Garbled, or the error that it holds."""
+        ...
+
+    def decoder(self) -> Decoder:
+        """For one streamed reply of a provider."""
+        ...
+
     def read_error(self, status: int, body: bytes, headers: Mapping[str, str]) -> AperturaError:
         """A provider's reply that is not 200; header names in lower case."""
+        ...
+
+
+class Passing(Protocol):
+    """A format that both sides speak: what is asked and answered passes through."""
+
+    def render(self, request: ChatRequest, *, model: str, ask_usage: bool = True) -> bytes:
+        """The caller's request for a provider that calls the model `model`. `ask_usage`: its
+        streams report usage only when asked.
+        """
         ...
 
     def check_reply(self, body: bytes) -> ReplyFacts:
@@ -141,10 +205,6 @@ class Dialect(Protocol):
         """For one stream that passes; whether its caller asked for usage."""
         ...
 
-    def decoder(self) -> Decoder:
-        """For one streamed reply of a provider."""
-        ...
 
-    def encoder(self, call: CallFacts) -> Encoder:
-        """For one streamed reply to a caller."""
-        ...
+class Dialect(Inbound, Outbound, Passing, Protocol):
+    """A format that is spoken on both sides."""

@@ -1,10 +1,12 @@
 """Embeddings in OpenAI's format, which all providers of embeddings speak.
 
-Texts or tokens in, vectors out; the vectors pass unread. What it is not: a chat dialect; there is
-no stream and there are no events.
+Texts or tokens in, vectors out. A reply that is what was asked for passes as it came, its vectors
+unread; one that is not is mended where that is exact (`vectors`). What it is not: a chat dialect;
+there is no stream and there are no events.
 
 The rule that keeps it honest: the body that goes to a provider is rendered from the members that
-were checked; what a reply says it consumed is read from it, and a reply without vectors is none.
+were checked; what a reply says it consumed is read from it, and a caller gets as many vectors as
+asked, in the order of the inputs, or an error.
 """
 
 from __future__ import annotations
@@ -14,20 +16,21 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from apertura.domain.usage import Usage
+from apertura.domain.usage import Usage, tidy
 from apertura.errors import Garbled
-from apertura.wire import faults
+from apertura.wire import estimate, faults, vectors
 from apertura.wire.openai_chunks import NOT_READ, any_json
 from apertura.wire.openai_errors import render_error
 from apertura.wire.openai_request import model_name
 from apertura.wire.openai_shapes import Name, decode_members
-from apertura.wire.openai_usage import lenient_report, usage_of
+from apertura.wire.openai_usage import Report, lenient_report, usage_of
 from apertura.wire.provider_errors import error_within, is_error, read_error
 
 __all__ = [
     "EmbeddingFacts",
     "EmbeddingRequest",
     "check_reply",
+    "input_tokens",
     "parse",
     "read_error",
     "render",
@@ -39,6 +42,9 @@ INPUTS_MAX = 2048
 
 TOKENS_MAX = 300_000
 """Tokens of one row that was tokenized by the caller."""
+
+DIMENSIONS_MAX = 2**20
+"""Numbers of one vector."""
 
 Tasks = Literal[
     "retrieval.query",
@@ -60,6 +66,9 @@ class EmbeddingRequest(Struct, frozen=True, kw_only=True, gc=False):
     model: str
     members: dict[str, Raw]
     inputs: int = 1
+    dimensions: int | None = None
+    base64: bool = False
+    """Vectors shall come as base64 of their 32-bit numbers, not as lists."""
     size: int = 0
 
 
@@ -73,14 +82,14 @@ class EmbeddingFacts(Struct, frozen=True, kw_only=True, gc=False):
 class _Body(Struct, gc=False):
     model: Name
     input: _Input
-    dimensions: Annotated[int, Meta(ge=1, le=2**20)] | None = None
+    dimensions: Annotated[int, Meta(ge=1, le=DIMENSIONS_MAX)] | None = None
     encoding_format: Literal["float", "base64"] | None = None
     user: str | None = None
     task: Tasks | None = None
 
 
 class _Reply(Struct, gc=False):
-    data: list[Raw] | None = None
+    data: list[vectors.Row] | None = None
     usage: Raw | UnsetType = UNSET
     error: Raw | UnsetType = UNSET
 
@@ -97,33 +106,93 @@ def parse(body: bytes) -> EmbeddingRequest:
         model=model_name(typed.model),
         members=faults.read(body, decode_members),
         inputs=_count(typed.input),
+        dimensions=typed.dimensions,
+        base64=typed.encoding_format == "base64",
         size=len(body),
     )
 
 
-def render(request: EmbeddingRequest, *, model: str) -> bytes:
-    """The body for a provider that calls the model `model`."""
-    return _encode({**request.members, "model": model})
+def render(
+    request: EmbeddingRequest, *, model: str, takes_format: bool = True, takes_task: bool = True
+) -> bytes:
+    """The body for a provider that calls the model `model`. With `takes_format` or `takes_task`
+    false it refuses `encoding_format` (its reply is mended) or `task`.
+    """
+    members: dict[str, object] = {**request.members, "model": model}
+    if not takes_format:
+        members.pop("encoding_format", None)
+    if not takes_task:
+        members.pop("task", None)
+    return _encode(members)
 
 
-def check_reply(body: bytes) -> EmbeddingFacts:
-    """A provider's reply that passes. Raises: Garbled, or the error that it holds."""
+def input_tokens(request: EmbeddingRequest) -> int:
+    """Tokens of a request, where nobody told us."""
+    return estimate.input_tokens(request.members, ("input",))
+
+
+def check_reply(body: bytes, request: EmbeddingRequest | None = None) -> EmbeddingFacts:
+    """A provider's reply that passes, mended if it must. Raises: Garbled, or the error that it
+    holds.
+    """
+    reply = _read(body)
+    rows = reply.data or []
+    request = request or _as_it_came(rows)
+    if len(rows) != request.inputs or not rows:
+        raise Garbled("The provider sent another number of vectors than was asked for.")
+    if request.dimensions is not None:
+        vectors.check_dimensions(rows, request.dimensions)
+    report = None if reply.usage is UNSET else lenient_report(any_json(reply.usage)[0])
+    usage = _told(report)
+    plain = vectors.are_plain(rows, request.base64)
+    whole = report is not None and bool(report.prompt_tokens and report.total_tokens)
+    if not plain or reply.error is not UNSET or not whole:
+        tokens = input_tokens(request) if usage is None else usage.input
+        body = _mended(body, request, [] if plain else rows, None if whole else tokens)
+    return EmbeddingFacts(body=body, usage=usage)
+
+
+def _read(body: bytes) -> _Reply:
     try:
         body.isascii() or body.decode()
         reply = _decode_reply(body)
     except NOT_READ:
         raise Garbled("The provider sent something that is not a list of vectors.") from None
-    if reply.error is not UNSET:
-        error = any_json(reply.error)[0]
-        if is_error(error):
-            raise error_within(error)
-        members = decode_members(body)
-        del members["error"]
-        body = _encode(members)
-    if not reply.data:
-        raise Garbled("The provider sent a reply without vectors.")
-    report = None if reply.usage is UNSET else lenient_report(any_json(reply.usage)[0])
-    return EmbeddingFacts(body=body, usage=usage_of(report))
+    if reply.error is not UNSET and is_error(error := any_json(reply.error)[0]):
+        raise error_within(error)
+    return reply
+
+
+def _told(report: Report | None) -> Usage | None:
+    """What the reply says that it consumed; some providers send the total alone. None at all cannot
+    be, because there is an input: then it says nothing.
+    """
+    if report is None:
+        return None
+    if not report.prompt_tokens and report.total_tokens:
+        return tidy(Usage(input=report.total_tokens))
+    return usage_of(report) if report.prompt_tokens else None
+
+
+def _mended(
+    body: bytes, request: EmbeddingRequest, rows: list[vectors.Row], tokens: int | None
+) -> bytes:
+    """The reply with its vectors as asked (those of `rows`, if there are any), without an empty
+    error, and with its usage, if it shall get another.
+    """
+    raw = decode_members(body)
+    members: dict[str, object] = {name: raw[name] for name in raw if name != "error"}
+    if rows:
+        members["data"] = vectors.mended(rows, raw["data"], base64=request.base64)
+    if tokens is not None:
+        members["usage"] = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return _encode(members)
+
+
+def _as_it_came(rows: list[vectors.Row]) -> EmbeddingRequest:
+    """The request that a reply would answer, for those who do not know it."""
+    base64 = bool(rows) and bytes(rows[0].embedding).startswith(b'"')
+    return EmbeddingRequest(model="", members={}, inputs=len(rows), base64=base64)
 
 
 def _count(value: str | list[str | int | list[int]]) -> int:

@@ -4,10 +4,10 @@ A decoder turns a provider's bytes into these events, an encoder turns them into
 a whole (unstreamed) reply is the same list of events, folded. What it is not: any one vendor's
 format; what only one format can say stays in that dialect, or passes through unread.
 
-The order is fixed: one `Started`; any mix of `Text`, `Refusal`, `Reasoning` and `ToolCall`; one
-`Finished` per choice; one `UsageReported`, last; or `Failed` in place of all that was still due.
-The rule that keeps it honest: events are frozen values, and a match on them closes with
-`assert_never`, so that a forgotten kind is a type error.
+The order is fixed: one `Started`; any mix of content (`Text`, `Refusal`, `Reasoning`, `ToolCall`,
+`Cited`, `Media`); one `Finished` per choice; one `UsageReported`, last; or `Failed` in place of all
+that was still due. The rule that keeps it honest: events are frozen values, and a match on them
+closes with `assert_never`, so that a forgotten kind is a type error.
 """
 
 from __future__ import annotations
@@ -19,11 +19,20 @@ import msgspec
 
 from apertura.domain.usage import Usage
 from apertura.errors import AperturaError
+from apertura.wire.chat import (
+    CallPart,
+    Citation,
+    MediaPart,
+    Part,
+    ReasoningPart,
+    RefusalPart,
+    TextPart,
+)
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
-class Started(msgspec.Struct, frozen=True, kw_only=True):
+class Started(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The answer begins. `created` is in whole seconds since 1970."""
 
     id: str
@@ -31,28 +40,32 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
     model: str
 
 
-class Text(msgspec.Struct, frozen=True, kw_only=True):
+class Text(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A piece of the answer's text."""
 
     text: str
     choice: int = 0
 
 
-class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+class Refusal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A piece of the text in which the model declines."""
 
     text: str
     choice: int = 0
 
 
-class Reasoning(msgspec.Struct, frozen=True, kw_only=True):
-    """A piece of the model's reasoning that it shows."""
+class Reasoning(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A piece of the model's reasoning: text that it shows, or the opaque `state` that closes what
+    came before it. State always comes whole, in one event; `origin` is the format that can read it.
+    """
 
-    text: str
+    text: str = ""
+    state: str = ""
+    origin: str = ""
     choice: int = 0
 
 
-class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A piece of a call to one of the caller's tools.
 
     `index` counts the tool calls of a choice from 0. The first piece of a call has its `id` and
@@ -66,10 +79,25 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     choice: int = 0
 
 
-class Finished(msgspec.Struct, frozen=True, kw_only=True):
-    """A choice is complete."""
+class Cited(msgspec.Struct, frozen=True, kw_only=True):
+    """The text so far rests on a web page."""
+
+    citation: Citation
+    choice: int = 0
+
+
+class Media(msgspec.Struct, frozen=True, kw_only=True):
+    """An image or a sound in the answer, whole."""
+
+    part: MediaPart
+    choice: int = 0
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A choice is complete. `stop_sequence`: which of the caller's it was, where that is known."""
 
     reason: FinishReason
+    stop_sequence: str | None = None
     choice: int = 0
 
 
@@ -85,27 +113,34 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
     error: AperturaError
 
 
-Event = Started | Text | Refusal | Reasoning | ToolCall | Finished | UsageReported | Failed
-CONTENT = (Text, Refusal, Reasoning, ToolCall)
+Content = Text | Refusal | Reasoning | ToolCall | Cited | Media
+Event = Started | Content | Finished | UsageReported | Failed
+CONTENT = (Text, Refusal, Reasoning, ToolCall, Media)
 """The kinds that commit a call to the offer that sent them."""
 
 
-class AnsweredCall(msgspec.Struct, kw_only=True):
-    """One whole call to a tool; `arguments` is JSON text."""
+class AnsweredChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """One whole choice: its parts in the order in which they began."""
 
-    id: str = ""
-    name: str = ""
-    arguments: str = ""
-
-
-class AnsweredChoice(msgspec.Struct, kw_only=True):
-    """One whole choice."""
-
-    text: str = ""
-    refusal: str = ""
-    reasoning: str = ""
-    calls: dict[int, AnsweredCall] = msgspec.field(default_factory=dict)
+    parts: tuple[Part, ...] = ()
     reason: FinishReason = "stop"
+    stop_sequence: str | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(part.text for part in self.parts if isinstance(part, TextPart))
+
+    @property
+    def refusal(self) -> str:
+        return "".join(part.text for part in self.parts if isinstance(part, RefusalPart))
+
+    @property
+    def reasoning(self) -> str:
+        return "".join(part.text for part in self.parts if isinstance(part, ReasoningPart))
+
+    @property
+    def calls(self) -> dict[int, CallPart]:
+        return dict(enumerate(part for part in self.parts if isinstance(part, CallPart)))
 
 
 class Answer(msgspec.Struct, kw_only=True):
@@ -116,10 +151,86 @@ class Answer(msgspec.Struct, kw_only=True):
     usage: Usage | None = None
 
 
+class _Begun(msgspec.Struct, kw_only=True):
+    """A part in the making."""
+
+    kind: type[Text | Refusal | Reasoning | ToolCall | Media]
+    pieces: list[str] = msgspec.field(default_factory=list)
+    index: int = 0
+    id: str = ""
+    name: str = ""
+    state: str = ""
+    origin: str = ""
+    cited: list[Citation] = msgspec.field(default_factory=list)
+    media: MediaPart | None = None
+
+    def part(self) -> Part:
+        text = "".join(self.pieces)
+        if self.media is not None:
+            return self.media
+        if self.kind is ToolCall:
+            return CallPart(id=self.id, name=self.name, arguments=text or "{}")
+        if self.kind is Reasoning:
+            return ReasoningPart(text=text, state=self.state, origin=self.origin)
+        if self.kind is Refusal:
+            return RefusalPart(text=text)
+        return TextPart(text=text, cited=tuple(self.cited))
+
+
+class Folder:
+    """Joins the content of one choice into parts."""
+
+    def __init__(self) -> None:
+        self._parts: list[_Begun] = []
+        self._calls: dict[int, _Begun] = {}
+
+    def add(self, event: Content) -> None:
+        """One event of this choice."""
+        match event:
+            case Text(text=text) | Refusal(text=text):
+                if text:
+                    self._open(type(event)).pieces.append(text)
+            case Reasoning():
+                self._think(event)
+            case ToolCall():
+                self._call(event)
+            case Cited(citation=citation):
+                self._open(Text).cited.append(citation)
+            case Media(part=media):
+                self._parts.append(_Begun(kind=Media, media=media))
+            case _:
+                assert_never(event)
+
+    def parts(self) -> tuple[Part, ...]:
+        """What has come so far."""
+        return tuple(begun.part() for begun in self._parts)
+
+    def _open(self, kind: type[Text | Refusal | Reasoning]) -> _Begun:
+        """The part that a piece of this kind goes on with, or begins."""
+        if not self._parts or self._parts[-1].kind is not kind or self._parts[-1].state:
+            self._parts.append(_Begun(kind=kind))
+        return self._parts[-1]
+
+    def _think(self, event: Reasoning) -> None:
+        begun = self._open(Reasoning)
+        begun.pieces.append(event.text)
+        begun.state, begun.origin = event.state, event.origin or begun.origin
+
+    def _call(self, piece: ToolCall) -> None:
+        begun = self._calls.get(piece.index)
+        if begun is None:
+            begun = self._calls[piece.index] = _Begun(kind=ToolCall, index=piece.index)
+            self._parts.append(begun)
+        begun.id = begun.id or piece.id or ""
+        begun.name = begun.name or piece.name or ""
+        begun.pieces.append(piece.arguments)
+
+
 def fold(events: Iterable[Event]) -> Answer:
     """The answer that these events add up to. Raises: the error of a `Failed` among them."""
     answer = Answer()
-    pieces: dict[tuple[int, str, int], list[str]] = {}
+    folders: dict[int, Folder] = {}
+    ends: dict[int, Finished] = {}
     for event in events:
         match event:
             case Started():
@@ -128,35 +239,17 @@ def fold(events: Iterable[Event]) -> Answer:
                 answer.usage = usage
             case Failed(error=error):
                 raise error
+            case Finished(choice=choice):
+                ends[choice] = event
+                folders.setdefault(choice, Folder())
             case _:
-                _fold_content(event, answer, pieces)
-    for (choice, name, index), texts in pieces.items():
-        if name == "arguments":
-            answer.choices[choice].calls[index].arguments = "".join(texts) or "{}"
-        else:
-            setattr(answer.choices[choice], name, "".join(texts))
+                folders.setdefault(event.choice, Folder()).add(event)
+    for choice, folder in folders.items():
+        end = ends.get(choice, _ENDED)
+        answer.choices[choice] = AnsweredChoice(
+            parts=folder.parts(), reason=end.reason, stop_sequence=end.stop_sequence
+        )
     return answer
 
 
-def _fold_content(
-    event: Text | Refusal | Reasoning | ToolCall | Finished,
-    answer: Answer,
-    pieces: dict[tuple[int, str, int], list[str]],
-) -> None:
-    choice = answer.choices.setdefault(event.choice, AnsweredChoice())
-    match event:
-        case Text(text=text):
-            pieces.setdefault((event.choice, "text", 0), []).append(text)
-        case Refusal(text=text):
-            pieces.setdefault((event.choice, "refusal", 0), []).append(text)
-        case Reasoning(text=text):
-            pieces.setdefault((event.choice, "reasoning", 0), []).append(text)
-        case ToolCall(index=index):
-            call = choice.calls.setdefault(index, AnsweredCall())
-            call.id = call.id or event.id or ""
-            call.name = call.name or event.name or ""
-            pieces.setdefault((event.choice, "arguments", index), []).append(event.arguments)
-        case Finished(reason=reason):
-            choice.reason = reason
-        case _:
-            assert_never(event)
+_ENDED = Finished(reason="stop")

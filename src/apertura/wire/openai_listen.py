@@ -1,8 +1,9 @@
 """Listening to an answer that passes: caller and provider both speak OpenAI's chat format.
 
 Bytes go through as they came; each event is decoded once, into the few fields that we act on, which
-costs no more than searching it and proves that it is what the format allows. What it is not: a
-translator; nothing is put into other words, only what a caller must not see is taken out.
+proves that it is what the format allows, or is known to be an event that was decoded but for its
+words (`openai_mould`). What it is not: a translator; nothing is put into other words, only what a
+caller must not see is taken out.
 
 The rule that keeps it honest: only whole, understood events leave; the end of the stream is ours to
 say; and where a read is canonical and nothing is to be taken out, the same bytes object leaves.
@@ -25,12 +26,17 @@ from apertura.wire.openai_chunks import (
     read,
     size_of,
 )
+from apertura.wire.openai_mould import Mould, mould_of
 from apertura.wire.openai_usage import usage_of
 
 DONE = b"data: [DONE]\n\n"
 _FRAME = len(sse.frame(b""))
 _HELD_MAX = 16 * 1024
 """Bytes of a begun event up to which it is simply put before the next read."""
+_MANY = 4
+"""Events in one read above which one in its middle is made a mould of before all are decoded."""
+_LESSONS = 3
+"""Moulds that may be made for nothing; each read that one serves allows one more."""
 
 
 class Tap:
@@ -46,7 +52,9 @@ class Tap:
         "_done",
         "_held",
         "_include_usage",
+        "_lessons",
         "_live",
+        "_mould",
         "_reader",
         "chars",
         "content",
@@ -68,6 +76,8 @@ class Tap:
         self._include_usage = include_usage
         self._held = b""
         self._reader = sse.Reader()
+        self._mould: Mould | None = None
+        self._lessons = _LESSONS
         self._live: set[int] = set()
         self._done: set[int] = set()
 
@@ -79,6 +89,12 @@ class Tap:
         if self._held:
             data = self._held + data
             self._held = b""
+        mould = self._mould
+        if mould is not None and self._reader.idle and not self.ended:
+            chars = mould.hear(data)
+            if chars >= 0:
+                self._count(mould.index, 1 if chars else 0, chars)
+                return data
         parts = sse.canonical(data) if self._reader.idle else None
         if parts is None:
             return self._feed_other(data)
@@ -112,9 +128,31 @@ class Tap:
         return self._each([event.data for event in self._reader.feed(data)])
 
     def _pass(self, data: bytes, parts: list[bytes]) -> bytes:
-        """Canonical events. Returns `data` itself where all of them are plain deltas."""
+        """Canonical events. Returns `data` itself where all of it may leave as it came."""
         if self.ended:
             return b""
+        begin, end = self._run(parts)
+        if begin == end:
+            out = self._pass_decoded(data, parts)
+            if out is data:
+                self._learn(parts[-1])
+            return out
+        if end - begin == len(parts) and self._repeats(data, parts):
+            return data
+        kept = b""
+        try:
+            for some in (parts[:begin], parts[begin:end], parts[end:]):
+                if self.ended or not some:
+                    continue
+                framed = b"data: %b\n\n" % b"\n\ndata: ".join(some)
+                kept += framed if self._repeats(framed, some) else self._each(some)
+        except AperturaError:
+            self.salvage = kept + self.salvage
+            raise
+        return data if kept == data else kept
+
+    def _pass_decoded(self, data: bytes, parts: list[bytes]) -> bytes:
+        """Canonical events, decoded. Returns `data` itself where all of them are plain deltas."""
         if not data.isascii():
             try:
                 data.decode()
@@ -135,6 +173,40 @@ class Tap:
             self.salvage = data[:begins] + self.salvage
             raise
         return data if kept == data[begins:] else data[:begins] + kept
+
+    def _repeats(self, data: bytes, parts: list[bytes]) -> bool:
+        """Hear events that are all from the mould; False, and nothing heard, if one is not."""
+        heard = self._mould.hear_many(data, parts) if self._mould is not None else None
+        if self._mould is None or heard is None:
+            return False
+        self._count(self._mould.index, heard.pieces, heard.chars)
+        return True
+
+    def _count(self, index: int, pieces: int, chars: int) -> None:
+        """Events of the mould have passed."""
+        if pieces:
+            self.content = True
+            self.pieces += pieces
+            self.chars += chars
+        if index not in self._live:
+            self._live.add(index)
+        if self._done:
+            self.finished = self._live <= self._done
+        self._lessons += 1
+
+    def _run(self, parts: list[bytes]) -> tuple[int, int]:
+        """Which of the events may be from the mould: the first, and the one after the last."""
+        run = self._mould.run(parts) if self._mould is not None else (0, 0)
+        if run[0] == run[1] and len(parts) > _MANY:
+            self._learn(parts[len(parts) // 2])
+            run = self._mould.run(parts) if self._mould is not None else (0, 0)
+        return run
+
+    def _learn(self, part: bytes) -> None:
+        """Make a mould of an event, if it is worth the try."""
+        if self._lessons > 0:
+            self._lessons -= 1
+            self._mould = mould_of(part) or self._mould
 
     def _hear_plain(self, parts: list[bytes]) -> bool:
         """Hear events that are all plain pieces of words; False, and nothing heard, if one is not.

@@ -1,50 +1,41 @@
-"""An answer in OpenAI's chat format, to events and back.
+"""An answer of a provider in OpenAI's chat format, as events.
 
-The decoder takes what the many providers of this format really send; the encoder writes it in the
-one way that all clients read. What it is not: the path of a stream whose caller speaks this format
-too; that one passes (`openai_listen`).
+The decoder takes what the many providers of this format really send. Most of a stream is plain
+pieces of text, which are decoded many at once; the rest is looked at one by one. What it is not:
+the path of a stream whose caller speaks this format too; that one passes (`openai_listen`).
 
 The rule that keeps it honest: nothing a provider sends is trusted to be there, to be of its type or
-to come in order, and what the encoder writes is complete in itself: each call to a tool is one
-delta, so that clients that join deltas and clients that do not read the same.
+to come in order; and the quick way and the careful way give the same events.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, assert_never
+from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, Struct, UnsetType
 
 from apertura.errors import AperturaError, Cut, Garbled
 from apertura.wire import sse
-from apertura.wire.dialect import CallFacts
 from apertura.wire.events import (
-    Answer,
-    AnsweredCall,
-    AnsweredChoice,
     Event,
     Failed,
     Finished,
     FinishReason,
-    Reasoning,
     Refusal,
     Started,
     Text,
     ToolCall,
     UsageReported,
-    fold,
 )
-from apertura.wire.openai_chunks import any_json, words
-from apertura.wire.openai_errors import render_stream_error
-from apertura.wire.openai_listen import DONE
+from apertura.wire.openai_asides import Sound, Thinking, citations, images
+from apertura.wire.openai_chunks import NOT_READ, any_json, words
 from apertura.wire.openai_tools import CallPieces
-from apertura.wire.openai_usage import lenient_report, report_of, usage_of
+from apertura.wire.openai_usage import lenient_report, usage_of
 from apertura.wire.provider_errors import error_within, is_error
 
 CHOICES_MAX = 128
-ARGUMENTS_MAX = 16 * 1024 * 1024
-"""Characters of tool arguments in one answer."""
 
 _REASONS: dict[str, FinishReason] = {
     "length": "length",
@@ -60,19 +51,65 @@ _REASONS: dict[str, FinishReason] = {
     "recitation": "content_filter",
 }
 
-_encode = msgspec.json.Encoder().encode
+
+class _Delta(Struct, gc=False):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: None = None
+    refusal: None = None
+    function_call: None = None
+    reasoning_details: None = None
+    annotations: None = None
+    audio: None = None
+    images: None = None
+
+
+class _Part(Struct, gc=False):
+    delta: _Delta
+    finish_reason: None = None
+    index: int = 0
+    message: None = None
+
+
+class _Chunk(Struct, gc=False):
+    """What nearly every chunk is: a piece of one choice's words, and nothing else that is an event.
+    Anything else does not decode, and is looked at more closely.
+    """
+
+    choices: tuple[_Part]
+    usage: None = None
+    error: Literal["never"] | UnsetType = UNSET
+
+
+_decode_plain = msgspec.json.Decoder(list[_Chunk]).decode
+_LAST = 3
+"""Events at the end of a read that are looked at one by one: an answer ends in so many."""
 
 
 class _Choice:
     """What one choice has said so far."""
 
-    __slots__ = ("calls", "index", "reason", "spoken")
+    __slots__ = ("begins", "calls", "chars", "index", "reason", "sound", "spoken", "thinking")
 
     def __init__(self, index: int) -> None:
         self.index = index
         self.reason: str | None = None
         self.spoken = False
+        self.chars = 0
+        self.begins: int | None = None
+        """Where the current text began, among the characters of all texts; None between texts."""
         self.calls = CallPieces(index)
+        self.thinking = Thinking(index)
+        self.sound = Sound(index)
+
+    def text(self, text: str) -> Text:
+        """A piece of text."""
+        if self.begins is None:
+            self.begins = self.chars
+        self.chars += len(text)
+        self.spoken = True
+        return Text(text=text, choice=self.index)
 
     def finish(self) -> Finished:
         """Why it ended; a choice that called tools says so, whatever the provider calls it."""
@@ -92,14 +129,25 @@ class ChatDecoder:
         self._started: Started | None = None
         self._over = False
 
+    @property
+    def ended(self) -> bool:
+        """The provider said `[DONE]`, or failed."""
+        return self._over
+
     def feed(self, data: bytes) -> list[Event]:
         """The events that these bytes complete."""
         events: list[Event] = []
         if self._over:
             return events
+        reader = self._reader
         try:
-            for event in self._reader.feed(data):
-                self._take(event.data, events)
+            parts = sse.canonical(data) if reader.idle else None
+            if parts is None:
+                parts = [event.data for event in reader.feed(data)]
+            else:
+                reader.at_start = False
+            if self._started is None or not self._plain(parts, events):
+                self._each(parts, events)
         except AperturaError as error:
             self._over = True
             events.append(Failed(error=error))
@@ -126,6 +174,39 @@ class ChatDecoder:
         if not self._choices:
             raise Garbled("The provider sent a reply without an answer.")
         return events + self._finish()
+
+    def _each(self, parts: list[bytes], events: list[Event]) -> None:
+        """The first chunk and the last ones closely; what is between them at once, if it can be."""
+        first = 1 if self._started is None else 0
+        for part in parts[:first]:
+            self._take(part, events)
+        middle = parts[first:-_LAST] if self._started is not None else []
+        if middle and self._plain(middle, events):
+            first += len(middle)
+        for part in parts[first:]:
+            self._take(part, events)
+
+    def _plain(self, parts: list[bytes], events: list[Event]) -> bool:
+        """Events that are all plain pieces of words; False, and nothing said, if one is not."""
+        try:
+            chunks = _decode_plain(b"[%b]" % b",".join(parts))
+        except NOT_READ:
+            return False
+        if len(chunks) != len(parts):
+            return False
+        choices = self._choices
+        for chunk in chunks:
+            part = chunk.choices[0]
+            delta = part.delta
+            choice = choices.get(part.index) or self._choice_at(part.index)
+            thought = delta.reasoning_content or delta.reasoning
+            if thought:
+                events.append(choice.thinking.shown(thought))
+                choice.spoken = True
+                choice.begins = None
+            if delta.content:
+                events.append(choice.text(delta.content))
+        return True
 
     def _take(self, data: bytes, events: list[Event]) -> None:
         """One event's data."""
@@ -164,11 +245,11 @@ class ChatDecoder:
         delta, message = found.get("delta"), found.get("message")
         if isinstance(delta, dict):
             _said(delta, choice, events)
-            events.extend(choice.calls.take(delta))
+            _call(choice.calls.take(delta), choice, events)
         if isinstance(message, dict):
             if not choice.spoken:
                 _said(message, choice, events)
-            events.extend(choice.calls.take(message, whole=True))
+            _call(choice.calls.take(message, whole=True), choice, events)
         reason = found.get("finish_reason")
         if isinstance(reason, str) and reason:
             choice.reason = reason
@@ -189,6 +270,7 @@ class ChatDecoder:
             self._choices.setdefault(0, _Choice(0))
         for choice in self._choices.values():
             events.extend(choice.calls.rest())
+            events.extend(choice.sound.rest())
         events.extend(self._choices[index].finish() for index in sorted(self._choices))
         if self._usage is not None:
             events.append(self._usage)
@@ -207,21 +289,36 @@ def _started(found: dict[str, Any]) -> Started:
 
 
 def _said(delta: dict[str, Any], choice: _Choice, events: list[Event]) -> None:
-    """The words of a delta or a message."""
+    """All of a delta or a message but its calls."""
     thought = words(delta.get("reasoning_content")) or words(delta.get("reasoning"))
     content = delta.get("content")
     if isinstance(content, list):
         thought = thought or _thinking(content)
         content = [part for part in content if not _is_thinking(part)]
-    if thought:
-        events.append(Reasoning(text=thought, choice=choice.index))
-        choice.spoken = True
-    if text := words(content):
-        events.append(Text(text=text, choice=choice.index))
-        choice.spoken = True
+    _aside(choice.thinking.take(thought, delta.get("reasoning_details")), choice, events)
+    spoken = choice.sound.take(delta)
+    if text := words(content) or spoken:
+        events.append(choice.text(text))
+    events.extend(citations(delta, choice.index, choice.begins or 0))
     if refusal := words(delta.get("refusal")):
-        events.append(Refusal(text=refusal, choice=choice.index))
+        _aside([Refusal(text=refusal, choice=choice.index)], choice, events)
+    _aside(images(delta, choice.index), choice, events)
+
+
+def _aside(found: Iterable[Event], choice: _Choice, events: list[Event]) -> None:
+    """Content that ends a text."""
+    before = len(events)
+    events.extend(found)
+    if len(events) > before:
         choice.spoken = True
+        choice.begins = None
+
+
+def _call(found: list[Event], choice: _Choice, events: list[Event]) -> None:
+    """Calls to tools; what goes on with a call does not end a text."""
+    if any(not isinstance(event, ToolCall) or event.id for event in found):
+        choice.begins = None
+    events.extend(found)
 
 
 def _is_thinking(part: object) -> bool:
@@ -232,144 +329,11 @@ def _thinking(content: list[Any]) -> str:
     return words([part for part in content if _is_thinking(part)])
 
 
-class ChatEncoder:
-    """One streamed answer to a caller."""
-
-    def __init__(self, call: CallFacts) -> None:
-        self._call = call
-        self._head = _head(call, Started(id="", created=0, model=""))
-        self._begun: set[int] = set()
-        self._calls: dict[int, list[ToolCall]] = {}
-        self._arguments = 0
-        self._failed = False
-
-    def feed(self, events: list[Event]) -> bytes:
-        """The bytes that say these events. Raises: Garbled, for arguments past all bounds."""
-        return b"".join(map(self._say, events))
-
-    def close(self) -> bytes:
-        """The end marker, unless the stream failed."""
-        return b"" if self._failed else DONE
-
-    def _say(self, event: Event) -> bytes:
-        match event:
-            case Text(text=text, choice=choice):
-                return self._delta(choice, {"content": text})
-            case Reasoning(text=text, choice=choice):
-                return self._delta(choice, {"reasoning_content": text})
-            case Refusal(text=text, choice=choice):
-                return self._delta(choice, {"refusal": text})
-            case ToolCall():
-                return self._gather(event)
-            case Finished(reason=reason, choice=choice):
-                return self._ended(choice, reason)
-            case _:
-                return self._say_once(event)
-
-    def _say_once(self, event: Started | UsageReported | Failed) -> bytes:
-        match event:
-            case Started():
-                self._head = _head(self._call, event)
-                return b""
-            case UsageReported(usage=usage):
-                if not self._call.include_usage:
-                    return b""
-                return sse.frame(self._head + b'[],"usage":' + _encode(report_of(usage)) + b"}")
-            case Failed(error=error):
-                self._failed = True
-                return render_stream_error(error)
-            case _:
-                assert_never(event)
-
-    def _delta(self, choice: int, delta: dict[str, Any], reason: str | None = None) -> bytes:
-        if choice not in self._begun:
-            self._begun.add(choice)
-            delta = {"role": "assistant", "content": None, **delta}
-        said = {"index": choice, "delta": delta, "finish_reason": reason}
-        return sse.frame(self._head + _encode([said]) + b"}")
-
-    def _gather(self, piece: ToolCall) -> bytes:
-        """Tool calls wait until they are whole; no client can act on a part of one."""
-        self._calls.setdefault(piece.choice, []).append(piece)
-        self._arguments += len(piece.arguments)
-        if self._arguments > ARGUMENTS_MAX:
-            raise Garbled("The provider sent tool arguments that are too large.")
-        return b""
-
-    def _ended(self, choice: int, reason: FinishReason) -> bytes:
-        pieces = self._calls.pop(choice, None)
-        calls = fold(pieces).choices[choice].calls if pieces else {}
-        out = [
-            self._delta(choice, {"tool_calls": [{"index": index, **_call(calls[index])}]})
-            for index in sorted(calls)
-        ]
-        if choice not in self._begun:
-            out.append(self._delta(choice, {"content": ""}))
-        return b"".join(out) + self._delta(choice, {}, reason)
-
-
-def _head(call: CallFacts, started: Started) -> bytes:
-    """The members that all chunks of a stream share, up to the choices."""
-    members = {**_identity(call, started, "chat.completion.chunk")}
-    return _encode(members)[:-1] + b',"choices":'
-
-
-def _identity(call: CallFacts, started: Started, kind: str) -> dict[str, Any]:
-    """One id and one time per answer: the provider's, or else ours."""
-    return {
-        "id": started.id or call.id,
-        "object": kind,
-        "created": started.created or call.created,
-        "model": started.model or call.model,
-    }
-
-
-def _call(call: AnsweredCall) -> dict[str, Any]:
-    function = {"name": call.name, "arguments": call.arguments or "{}"}
-    return {"id": call.id, "type": "function", "function": function}
-
-
 def decoder() -> ChatDecoder:
     """For one streamed answer of a provider."""
     return ChatDecoder()
 
 
-def encoder(call: CallFacts) -> ChatEncoder:
-    """For one streamed answer to a caller."""
-    return ChatEncoder(call)
-
-
 def parse_reply(body: bytes) -> list[Event]:
     """A whole answer of a provider. Raises: Garbled, or the error that it holds."""
     return ChatDecoder().whole(body)
-
-
-def render_reply(events: Iterable[Event], call: CallFacts) -> bytes:
-    """A whole answer to a caller. Raises: the error of a `Failed` among the events."""
-    answer = fold(events)
-    choices = answer.choices or {0: AnsweredChoice()}
-    return _encode(
-        {
-            **_identity(call, answer.started, "chat.completion"),
-            "choices": [_whole(index, choices[index]) for index in sorted(choices)],
-            **_usage(answer),
-        }
-    )
-
-
-def _usage(answer: Answer) -> dict[str, Any]:
-    return {} if answer.usage is None else {"usage": report_of(answer.usage)}
-
-
-def _whole(index: int, choice: AnsweredChoice) -> dict[str, Any]:
-    silent = not choice.text and (choice.calls or choice.refusal)
-    message: dict[str, Any] = {
-        "role": "assistant",
-        "content": None if silent else choice.text,
-        "refusal": choice.refusal or None,
-    }
-    if choice.reasoning:
-        message["reasoning_content"] = choice.reasoning
-    if choice.calls:
-        message["tool_calls"] = [_call(choice.calls[number]) for number in sorted(choice.calls)]
-    return {"index": index, "message": message, "logprobs": None, "finish_reason": choice.reason}

@@ -17,7 +17,9 @@ from typing import Any
 import msgspec
 
 from apertura.errors import Garbled
-from apertura.wire.events import ToolCall
+from apertura.wire.events import Event, Reasoning, ToolCall
+from apertura.wire.openai_thoughts import EXTRA, signature_on
+from apertura.wire.state import OPENAI_CHAT
 
 CALLS_MAX = 512
 HELD_MAX = 1024 * 1024
@@ -31,6 +33,8 @@ class _Call(msgspec.Struct, kw_only=True):
     held: list[str] = msgspec.field(default_factory=list)
     size: int = 0
     begun: bool = False
+    extra: object = None
+    """Google's edition of this format has the model's state here, on the call that it is for."""
 
 
 class CallPieces:
@@ -48,7 +52,7 @@ class CallPieces:
         """Whether a tool was called at all."""
         return bool(self._calls)
 
-    def take(self, delta: dict[str, Any], *, whole: bool = False) -> list[ToolCall]:
+    def take(self, delta: dict[str, Any], *, whole: bool = False) -> list[Event]:
         """The pieces in a delta, or in the message that closes a stream (`whole`)."""
         found = delta.get("tool_calls")
         found = found if isinstance(found, list) else []
@@ -56,7 +60,7 @@ class CallPieces:
         old = delta.get("function_call")
         if isinstance(old, dict):
             pieces.append({"index": 0, "function": old})
-        events: list[ToolCall] = []
+        events: list[Event] = []
         for position, piece in enumerate(pieces):
             function = piece.get("function")
             function = function if isinstance(function, dict) else {}
@@ -65,15 +69,17 @@ class CallPieces:
                 call = self._at(position, _text(piece.get("id")), name)
             else:
                 call = self._call(piece, name)
+            if signature_on(piece.get(EXTRA)):
+                call.extra = piece[EXTRA]
             if not (whole and call.size):
                 events.extend(self._more(call, _arguments(function.get("arguments"))))
         return events
 
-    def rest(self) -> Iterator[ToolCall]:
+    def rest(self) -> Iterator[Event]:
         """At the end: calls whose name never came."""
         for call in self._calls:
             if not call.begun:
-                yield self._begin(call)
+                yield from self._begin(call)
 
     def _call(self, piece: dict[str, Any], name: str) -> _Call:
         """The call that a piece belongs to; a new one, if it begins one."""
@@ -115,7 +121,7 @@ class CallPieces:
                 return same
         return self._calls[-1] if self._calls and not name else None
 
-    def _more(self, call: _Call, arguments: str) -> Iterator[ToolCall]:
+    def _more(self, call: _Call, arguments: str) -> Iterator[Event]:
         call.size += len(arguments)
         if call.begun:
             if arguments:
@@ -123,15 +129,18 @@ class CallPieces:
             return
         call.held.append(arguments)
         if call.name:
-            yield self._begin(call)
+            yield from self._begin(call)
         elif call.size > HELD_MAX:
             raise Garbled("The provider sent arguments for a tool without a name.")
 
-    def _begin(self, call: _Call) -> ToolCall:
+    def _begin(self, call: _Call) -> Iterator[Event]:
         call.begun = True
         arguments = "".join(call.held)
         call.held.clear()
-        return ToolCall(
+        if call.extra is not None:
+            state = json_text({EXTRA: call.extra})
+            yield Reasoning(state=state, origin=OPENAI_CHAT, choice=self._choice)
+        yield ToolCall(
             index=call.index,
             arguments=arguments,
             id=call.id or f"call_{self._choice}_{call.index}",
@@ -148,7 +157,12 @@ def _arguments(value: object) -> str:
     """Arguments as JSON text; some providers send the object itself."""
     if not isinstance(value, dict):
         return _text(value)
+    return json_text(value)
+
+
+def json_text(value: dict[str, Any]) -> str:
+    """What a provider sent, as JSON again. Raises: Garbled."""
     try:
         return msgspec.json.encode(value).decode()
     except RecursionError:
-        raise Garbled("The provider sent arguments that are nested too deeply.") from None
+        raise Garbled("The provider sent something that is nested too deeply.") from None

@@ -19,6 +19,8 @@ class InputDetails(Struct, gc=False):
     cached_tokens: int | None = None
     audio_tokens: int | None = None
     cache_write_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    """Our own: how many of `cache_write_tokens` were written to be kept for an hour."""
 
 
 class OutputDetails(Struct, gc=False):
@@ -26,6 +28,7 @@ class OutputDetails(Struct, gc=False):
 
     reasoning_tokens: int | None = None
     audio_tokens: int | None = None
+    image_tokens: int | None = None
 
 
 class Report(Struct, gc=False):
@@ -45,14 +48,17 @@ def usage_of(report: Report | None) -> Usage | None:
         return None
     inputs = report.prompt_tokens_details or _NO_INPUTS
     outputs = report.completion_tokens_details or _NO_OUTPUTS
+    hours = min(inputs.cache_write_1h_tokens or 0, inputs.cache_write_tokens or 0)
     usage = Usage(
         input=report.prompt_tokens or 0,
         cache_read=inputs.cached_tokens or report.prompt_cache_hit_tokens or 0,
-        cache_write=inputs.cache_write_tokens or 0,
+        cache_write=(inputs.cache_write_tokens or 0) - hours,
+        cache_write_1h=hours,
         audio_input=inputs.audio_tokens or 0,
         output=_output(report),
         reasoning=outputs.reasoning_tokens or 0,
         audio_output=outputs.audio_tokens or 0,
+        image_output=outputs.image_tokens or 0,
     )
     return tidy(usage)
 
@@ -66,18 +72,19 @@ def _output(report: Report) -> int:
 def report_of(usage: Usage) -> dict[str, object]:
     """`usage` as a caller reads it."""
     inputs = {"cached_tokens": usage.cache_read, "audio_tokens": usage.audio_input}
-    written = usage.cache_write + usage.cache_write_1h
-    if written:
-        inputs["cache_write_tokens"] = written
+    outputs = {"reasoning_tokens": usage.reasoning, "audio_tokens": usage.audio_output}
+    if usage.cache_write or usage.cache_write_1h:
+        inputs["cache_write_tokens"] = usage.cache_write + usage.cache_write_1h
+    if usage.cache_write_1h:
+        inputs["cache_write_1h_tokens"] = usage.cache_write_1h
+    if usage.image_output:
+        outputs["image_tokens"] = usage.image_output
     return {
         "prompt_tokens": usage.input,
         "completion_tokens": usage.output,
         "total_tokens": usage.input + usage.output,
         "prompt_tokens_details": inputs,
-        "completion_tokens_details": {
-            "reasoning_tokens": usage.reasoning,
-            "audio_tokens": usage.audio_output,
-        },
+        "completion_tokens_details": outputs,
     }
 
 

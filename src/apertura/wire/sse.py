@@ -32,7 +32,7 @@ class SseEvent(msgspec.Struct, frozen=True, gc=False):
 
 def frame(data: bytes, event: bytes | None = None) -> bytes:
     """One event as bytes; always `data: ` with the space, which some clients insist on."""
-    if b"\n" in data or b"\r" in data:
+    if LF in data or CR in data:
         lines = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         data = b"\ndata: ".join(lines)
     if event is None:
@@ -52,7 +52,7 @@ def canonical(data: bytes) -> list[bytes] | None:
     if data.find(LF) == end:
         return [data[6:end]]
     parts = data[6:end].split(b"\n\ndata: ")
-    return parts if data.count(LF) == 2 * len(parts) else None
+    return None if LF in b"".join(parts) else parts
 
 
 class Reader:

@@ -1,0 +1,25 @@
+"""Amazon Bedrock, by its Converse API and a Bedrock API key.
+
+What it is not: the format (`wire.bedrock_converse`), or a signer: a long-term or short-term API key
+goes as a bearer token, so that no secret of an account needs to be here.
+
+The rule that keeps it honest: a model's name, which may be an ARN, is quoted into one segment of
+the URL.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from apertura.providers.base import Ask, HttpProvider
+
+
+class Bedrock(HttpProvider):
+    """One region."""
+
+    stream_type = b"application/vnd.amazon.eventstream"
+
+    def path(self, ask: Ask) -> str:
+        """By model and verb."""
+        verb = "converse-stream" if ask.stream else "converse"
+        return f"/model/{quote(ask.model, safe='')}/{verb}"

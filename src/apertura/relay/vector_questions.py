@@ -1,0 +1,99 @@
+"""What is asked where the answer is numbers: embeddings and ranks.
+
+What it is not: the formats (`wire.embeddings`, `wire.rerank`). The rule that keeps it honest: as
+for chats, a question holds the parsed request, never the caller's bytes.
+"""
+
+from __future__ import annotations
+
+from apertura.domain.catalog import Offer
+from apertura.errors import AperturaError
+from apertura.relay.questions import Keep
+from apertura.wire import embeddings, gemini_embeddings, openai_chat, rerank
+from apertura.wire.dialect import ReplyFacts, Tap
+from apertura.wire.embeddings import EmbeddingRequest
+from apertura.wire.rerank import RerankRequest
+
+
+class _Numbers:
+    """What both have in common: they come at once."""
+
+    stream = False
+    stream_type = b""
+    max_output: int | None = 0
+    dropped: tuple[str, ...] = ()
+    keep: Keep | None = None
+
+    def dialect(self, offer: Offer) -> str:
+        return offer.dialect
+
+    def listen(self, offer: Offer) -> Tap:
+        raise NotImplementedError("this is not streamed")
+
+    def streamed(self, tap: Tap) -> bytes:
+        raise NotImplementedError("this is not streamed")
+
+    def render_stream_error(self, error: AperturaError) -> bytes:
+        return openai_chat.render_stream_error(error)
+
+
+class EmbeddingQuestion(_Numbers):
+    """A request for embeddings."""
+
+    def __init__(self, request: EmbeddingRequest) -> None:
+        self.request = request
+
+    def render(self, offer: Offer) -> bytes:
+        refuses = offer.provider.refuses
+        if "task" in refuses and "task" in self.request.members:
+            self.dropped = ("task",)
+        return embeddings.render(
+            self.request,
+            model=offer.upstream_model,
+            takes_format="encoding_format" not in refuses,
+            takes_task="task" not in refuses,
+        )
+
+    def check(self, body: bytes, offer: Offer) -> ReplyFacts:
+        facts = embeddings.check_reply(body, self.request)
+        return ReplyFacts(body=facts.body, usage=facts.usage, content=True)
+
+    def estimate_input(self) -> int:
+        return embeddings.input_tokens(self.request)
+
+
+class GeminiEmbeddingQuestion(EmbeddingQuestion):
+    """The same, asked by Gemini's clients: one text, or a `batch` of them."""
+
+    def __init__(self, body: bytes, model: str, *, batch: bool) -> None:
+        asked = gemini_embeddings.parse_gemini(body, batch)
+        super().__init__(gemini_embeddings.request_of(asked, model=model, size=len(body)))
+        self._batch, self._unsaid = batch, asked.dropped
+
+    def render(self, offer: Offer) -> bytes:
+        said = super().render(offer)
+        self.dropped = (*self._unsaid, *("taskType" for _ in self.dropped))
+        return said
+
+    def check(self, body: bytes, offer: Offer) -> ReplyFacts:
+        facts = super().check(body, offer)
+        shown = gemini_embeddings.render_gemini_reply(facts.body, self._batch)
+        return ReplyFacts(body=shown, usage=facts.usage, content=True)
+
+
+class RerankQuestion(_Numbers):
+    """A request for documents in the order of their relevance."""
+
+    def __init__(self, request: RerankRequest) -> None:
+        self.request = request
+
+    def render(self, offer: Offer) -> bytes:
+        shape = offer.provider.rerank
+        return rerank.render(self.request, model=offer.upstream_model, shape=shape)
+
+    def check(self, body: bytes, offer: Offer) -> ReplyFacts:
+        facts = rerank.check_reply(body, self.request)
+        return ReplyFacts(body=facts.body, usage=facts.usage, content=True)
+
+    def estimate_input(self) -> int:
+        return rerank.input_tokens(self.request)
