@@ -1,17 +1,17 @@
 /* The load: calls a gateway on 127.0.0.1 from one thread and prints one line of JSON.
  *
  *     load unary  PORT CONNECTIONS SECONDS MODEL KEY
- *     load stream PORT CONNECTIONS SECONDS MODEL KEY [EVENTS [RAMP_MS]]
+ *     load stream|messages PORT CONNECTIONS SECONDS MODEL KEY [EVENTS [RAMP_MS]]
  *     load once   PORT CONNECTIONS SECONDS MODEL KEY [EVENTS [RAMP_MS]]
  *
  * unary: each connection is kept alive and calls again as soon as its answer is whole. stream: the
- * same with streamed answers, counting events. once: one stream for each connection, then the end;
+ * same with streamed answers, counting events; messages: asked for in that format. once: one stream for each connection, then the end;
  * SECONDS is then the longest to wait. RAMP_MS spreads the first calls over that time; EVENTS is
  * the least number of events that a whole stream has.
  *
  * When the time is over, no call is begun and those that run may finish, so that each call has an
  * outcome. The rule that keeps it honest: a call that is not whole is bad. Bad is another status
- * than 200, a connection that ends inside an answer, a stream with fewer events or without [DONE],
+ * than 200, a connection that ends inside an answer, a stream with fewer events or without its end marker,
  * and whatever has not finished 30 seconds after the end.
  *
  * The line: seconds (of the window that `per_s` is about: from the end of the ramp to the end of
@@ -37,14 +37,14 @@ typedef struct {
     bool ok, close_after;
     size_t left;      /* LENGTH: bytes still to come */
     Chunked chunked;
-    char line[16];    /* the start of the current line of a stream */
+    char line[24];    /* the start of the current line of a stream */
     size_t line_length;
     int events;
     bool content_seen, done_seen;
 } Conn;
 
 static struct {
-    bool stream, once;
+    bool stream, once, messages;
     int port, connections, least_events, ramp_ms;
     double seconds;
     const char *model, *key;
@@ -96,18 +96,23 @@ static void render_request(void) {
     while (strlen(filler) < 750) strcat(filler, "lorem ipsum dolor sit amet ");
     int length = snprintf(
         body, sizeof body,
-        "{\"model\":\"%s\",%s\"temperature\":0.7,\"max_tokens\":256,\"messages\":[{\"role\":"
-        "\"system\",\"content\":\"You are a helpful assistant.\"},{\"role\":\"user\",\"content\":"
-        "\"%s\"}]}",
+        "{\"model\":\"%s\",%s\"temperature\":0.7,\"max_tokens\":256,\"messages\":[%s"
+        "{\"role\":\"user\",\"content\":\"%s\"}]}",
         options.model,
-        options.stream ? "\"stream\":true,\"stream_options\":{\"include_usage\":true}," : "",
+        options.messages ? "\"stream\":true,"
+        : options.stream ? "\"stream\":true,\"stream_options\":{\"include_usage\":true},"
+                         : "",
+        options.messages
+            ? ""
+            : "{\"role\":\"system\",\"content\":\"You are a helpful assistant.\"},",
         filler);
     request_length = snprintf(
         request, sizeof request,
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: Bearer %s\r\n"
+        "POST /v1/%s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: Bearer %s\r\n"
         "Content-Type: application/json\r\nAccept: */*\r\nUser-Agent: OpenAI/Python 1.99.0\r\n"
         "Content-Length: %d\r\n\r\n%s",
-        options.port, options.key, length, body);
+        options.messages ? "messages" : "chat/completions", options.port, options.key, length,
+        body);
 }
 
 static bool connect_conn(Conn *c) {
@@ -165,7 +170,7 @@ static void end_call(Conn *c, int64_t now, const char *why_bad) {
 
 static const char *judge(const Conn *c) {
     if (!c->ok) return "not 200";
-    if (options.stream && !c->done_seen) return "a stream without [DONE]";
+    if (options.stream && !c->done_seen) return "a stream without its end marker";
     if (options.stream && c->events < options.least_events) return "a stream lost events";
     return NULL;
 }
@@ -175,6 +180,9 @@ static const char *judge(const Conn *c) {
 static void end_line(Conn *c) {
     if (c->line_length >= 5 && memcmp(c->line, "data:", 5) == 0) c->events++;
     if (c->line_length >= 12 && memcmp(c->line, "data: [DONE]", 12) == 0) c->done_seen = true;
+    if (c->line_length >= 19 && memcmp(c->line, "event: message_stop", 19) == 0) {
+        c->done_seen = true;
+    }
     c->line_length = 0;
 }
 
@@ -315,7 +323,8 @@ static void report(void) {
 static bool read_options(int count, char **arguments) {
     if (count < 7 || count > 9) return false;
     options.once = strcmp(arguments[1], "once") == 0;
-    options.stream = options.once || strcmp(arguments[1], "stream") == 0;
+    options.messages = strcmp(arguments[1], "messages") == 0;
+    options.stream = options.once || options.messages || strcmp(arguments[1], "stream") == 0;
     options.port = atoi(arguments[2]);
     options.connections = atoi(arguments[3]);
     options.seconds = atof(arguments[4]);
@@ -328,7 +337,7 @@ static bool read_options(int count, char **arguments) {
 
 int main(int count, char **arguments) {
     if (!read_options(count, arguments)) {
-        fprintf(stderr, "usage: load unary|stream|once PORT CONNECTIONS SECONDS MODEL KEY "
+        fprintf(stderr, "usage: load unary|stream|messages|once PORT CONNECTIONS SECONDS MODEL KEY "
                         "[EVENTS [RAMP_MS]]\n");
         return 2;
     }

@@ -169,6 +169,7 @@ def verdicts(summaries: Sequence[Summary]) -> list[Verdict]:
     for name in names:
         mine = {s.test: s for s in summaries if s.name == name}
         found += [_verdict(name, target, mine.get(target.test)) for target in TARGETS]
+        found.append(_translation(name, mine.get("mpaced200"), mine.get("paced200")))
         bad = sum(s.bad for s in mine.values())
         measured = f"{bad} lost"
         found.append(Verdict(name=name, target="no call lost", measured=measured, reached=bad == 0))
@@ -182,6 +183,15 @@ def _verdict(name: str, target: Target, summary: Summary | None) -> Verdict:
     reached = figure >= target.bound if target.at_least else figure <= target.bound
     measured = f"{figure:.2f} {target.unit}"
     return Verdict(name=name, target=target.says, measured=measured, reached=reached)
+
+
+def _translation(name: str, translated: Summary | None, passed: Summary | None) -> Verdict:
+    """What a translated chunk costs, by what one costs that passes through the same gateway."""
+    says = "200 paced streams: a translated chunk at most 2 x one that passes"
+    if translated is None or passed is None:
+        return Verdict(name=name, target=says, measured="not measured", reached=None)
+    ratio = _divide(translated.cpu_us, passed.cpu_us)
+    return Verdict(name=name, target=says, measured=f"{ratio:.2f} x", reached=ratio <= 2)
 
 
 def verdict_lines(found: Iterable[Verdict]) -> str:

@@ -54,6 +54,9 @@ KINDS = {
     "unary": Kind(mode="unary", model="mock"),
     "paced": Kind(mode="stream", model="mock-d20", chunks=64, ramp_ms=1300),
     "burst": Kind(mode="stream", model="mock", chunks=64),
+    # Asked for in another format than the upstream's: nginx passes, a gateway translates.
+    "mpaced": Kind(mode="messages", model="mock-d20", chunks=64, ramp_ms=1300),
+    "mburst": Kind(mode="messages", model="mock", chunks=64),
     "slow": Kind(mode="once", model="mock-n20-d100", chunks=20, ramp_ms=1500),
 }
 ONCE_LIMIT_S = 60
@@ -256,7 +259,7 @@ def what_is_missing(args: argparse.Namespace) -> str:
 def read_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
-    tests = "unary64,unary1,paced200,burst64,slow1000"
+    tests = "unary64,unary1,paced200,mpaced200,burst64,mburst64,slow1000"
     parser.add_argument("--tests", type=parse_tests, default=tests, help=f"default: {tests}")
     parser.add_argument("--rounds", type=int, default=3, help="default: 3")
     parser.add_argument("--secs", type=float, default=3, help="of each test; default: 3")

@@ -196,7 +196,7 @@ static void answer(Conn *c, const char *head, const char *body, size_t body_leng
     size_t line = (const char *)memchr(head, '\r', c->in_length) - head;
     const Text *reply = &unknown_reply;
     c->replying = UNARY;
-    if (memmem(head, line, "/chat/completions", 17)) {
+    if (memmem(head, line, "/chat/completions", 17) || memmem(head, line, "/messages", 9)) {
         reply = &chat_reply;
         if (flag_is_set(body, body_length, "\"stream\"")) c->replying = STREAM;
     } else if (memmem(head, line, "/embeddings", 11)) {

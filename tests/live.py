@@ -278,11 +278,14 @@ class Live:
 
 @contextlib.asynccontextmanager
 async def live(
-    wall: Wall, folder: Path, *, lane: bool = True, **settings: object
+    wall: Wall, folder: Path, *, lane: bool = True, dialect: str = "", **settings: object
 ) -> AsyncIterator[Live]:
-    """A gateway whose providers are the wall; the settings are those of the table."""
+    """A gateway whose providers are the wall, spoken to in one `dialect`; the settings are those of
+    the table.
+    """
     chosen = _settings(folder, settings)
-    providers, offers = catalogue(wall.url, wall.behaviours)
+    spoken = {"dialect": dialect} if dialect else {}
+    providers, offers = catalogue(wall.url, wall.behaviours, **spoken)
     async with opened(chosen, environment={}, providers=providers, offers=offers) as application:
         key = await _first_key(application, chosen)
         listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
@@ -305,7 +308,8 @@ def catalogue(
         for name in ("wall", "wall2")
     )
     offers = [_offer(name) for name in (*names, "any")]
-    offers += [_offer(name, kind="embeddings") for name in (*names, "any")]
+    for kind in ("embeddings", "rerank"):
+        offers += [_offer(name, kind=kind) for name in (*names, "any")]
     offers += [
         _offer("two", upstream_model="two-first", weight=90),
         _offer("two", upstream_model="two-second", weight=10, provider="wall2"),

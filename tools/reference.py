@@ -222,16 +222,16 @@ def _argument(action: argparse.Action) -> tuple[str, str]:
 def endpoints_page() -> str:
     """docs/reference/endpoints.md."""
     api = [("POST", path) for path in urls.HOT]
-    api += [("GET", path.replace(":path", "")) for path in urls.API]
-    own = [("GET", path) for path in urls.OWN]
-    _same("endpoints", [path for _, path in api + own], ENDPOINTS)
+    api += [(method, path) for path, methods in urls.API.items() for method in methods]
+    own = [(method, path) for path, methods in urls.OWN.items() for method in methods]
+    _same("endpoints", [" ".join(_as_shown(row)) for row in api + own], ENDPOINTS)
     bases = ", ".join(f"`{base or '/'}`" for base in urls.BASES)
     return (
         "# Endpoints\n\n"
         f"The paths of the API stand below each of the base URLs {bases}, so that clients that are "
         "configured with any of them work. They need an API key.\n\n"
         + _table(("Method", "Path below a base", "What it is"), list(map(_endpoint, api)))
-        + "\nThese stand at the root and need no key:\n\n"
+        + "\nThese stand at the root; but for Gemini's they need no key:\n\n"
         + _table(("Method", "Path", "What it is"), list(map(_endpoint, own)))
         + "\n`GET` also means `HEAD`. Any other path is "
         "404 with the code `endpoint_not_found`.\n\n"
@@ -247,8 +247,18 @@ def endpoints_page() -> str:
 
 
 def _endpoint(row: tuple[str, str]) -> tuple[str, str, str]:
+    method, path = _as_shown(row)
+    return method, f"`{path}`", ENDPOINTS[f"{method} {path}"]
+
+
+def _as_shown(row: tuple[str, str]) -> tuple[str, str]:
     method, path = row
-    return method, f"`{path}`", ENDPOINTS[path]
+    path = path.replace(":path", "")
+    return method, path.replace("{id}", "{id}:{verb}") if (method, path) in VERBS else path
+
+
+VERBS = {("POST", "/models/{id}"), ("POST", "/v1beta/models/{id}")}
+"""Paths whose end is a model and what it shall do."""
 
 
 def parameters_page() -> str:

@@ -36,6 +36,7 @@ CODES = {
     "rate_limit_exceeded": "A rate limit is reached, here or at the provider. See `Retry-After`.",
     "request_timeout": "The time budget ran out before the first content, or the request stalled.",
     "request_too_large": "The body is larger than `max_body_mb`, or than the provider takes.",
+    "response_not_found": "No response of this id is kept here for the key's organization.",
     "service_unavailable": "The gateway cannot serve now. `Retry-After` says when to try again.",
     "upstream_error": "The provider failed or could not be reached. Nothing is charged.",
     "voice_not_supported": "The provider does not have this voice.",
@@ -48,7 +49,7 @@ FIELDS = {
     "model": "The model as the caller named it.",
     "provider": "The provider of the last attempt; empty if there was none.",
     "offer": "The offer of the last attempt: provider, slash, the provider's name of the model.",
-    "operation": "`chat` or `embeddings`.",
+    "operation": "`chat`, `embeddings` or `rerank`.",
     "streamed": "Whether the caller asked for a stream.",
     "status": "The HTTP status; 499 when the caller hung up; the error's when a stream broke.",
     "outcome": "`answered`, `cut` (by the caller) or `failed`.",
@@ -80,18 +81,33 @@ EVENTS = {
     "stopping": "A signal came; `at_once` is true for the second one.",
 }
 
+GEMINI = (
+    "Gemini's API: `generateContent`, `streamGenerateContent` (as events with `?alt=sse`, else as "
+    "one array), `countTokens`, `embedContent`, `batchEmbedContents`."
+)
 ENDPOINTS = {
-    "/chat/completions": "A chat completion, at once or as a stream.",
-    "/embeddings": "Vectors for texts.",
-    "/models": "The models that the key may use.",
-    "/models/{id}": "One of them; the id may hold slashes and colons.",
-    "/token/usage": "What the key has used, up to its last completed call: in all, and by model "
-    "and day for `?period=today`, `week` (7 days) or `month` (30 days, the default).",
-    "/": "The installation's name.",
-    "/health/live": "200 while the process answers.",
-    "/health/ready": "200 when a call could be served now; else 503 with what is missing: "
+    "POST /chat/completions": "A chat completion, at once or as a stream.",
+    "POST /completions": "The older text completion: one prompt, one text.",
+    "POST /embeddings": "Vectors for texts.",
+    "POST /messages": "A message in Anthropic's format, at once or as a stream, of any chat model.",
+    "POST /messages/count_tokens": "How many input tokens such a request has, about. Free.",
+    "POST /rerank": "Documents in the order of their relevance to a query.",
+    "POST /responses": "A response in OpenAI's newer format, at once or as a stream, of any chat "
+    "model. With `store: true` it is kept, and `previous_response_id` goes on from it.",
+    "GET /responses/{id}": "A response that was kept.",
+    "DELETE /responses/{id}": "Forget it.",
+    "GET /responses/{id}/input_items": "What it was asked with.",
+    "GET /models": "The models that the key may use.",
+    "GET /models/{id}": "One of them; the id may hold slashes and colons.",
+    "POST /models/{id}:{verb}": GEMINI,
+    "POST /v1beta/models/{id}:{verb}": "The same, at the path that its clients are made for.",
+    "GET /token/usage": "What the key has used, up to its last completed call: in all, and by "
+    "model and day for `?period=today`, `week` (7 days) or `month` (30 days, the default).",
+    "GET /": "The installation's name.",
+    "GET /health/live": "200 while the process answers.",
+    "GET /health/ready": "200 when a call could be served now; else 503 with what is missing: "
     "`database`, `books` or `models`.",
-    "/metrics": "[Metrics](metrics.md), for the addresses of the setting `metrics_from`.",
+    "GET /metrics": "[Metrics](metrics.md), for the addresses of the setting `metrics_from`.",
 }
 
 ARGUMENTS = {
@@ -160,6 +176,7 @@ REFUSED_HOW = {
 REQUEST_HEADERS = (
     ("`Authorization: Bearer sk-…`", "The API key. It wins over `x-api-key`."),
     ("`x-api-key: sk-…`", "The API key, for clients that send it so."),
+    ("`x-goog-api-key: sk-…`, `?key=sk-…`", "The same, for Gemini's clients."),
     (
         "`X-Timeout: 60000`",
         (
@@ -183,5 +200,6 @@ REPLY_HEADERS = (
     ("`retry-after`", "On 429 and 503: how many seconds to wait."),
     ("`x-timeout-attempts`", "On 408 for a spent time budget: how many offers were tried."),
     ("`x-timeout-elapsed-ms`", "On the same: the budget, in milliseconds."),
+    ("`x-dropped-params`", "Parameters that the provider's format cannot say, by your names."),
     ("`allow`", "On 405: the methods that the path takes."),
 )

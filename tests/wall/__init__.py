@@ -1,4 +1,4 @@
-"""The wall: a scripted upstream that speaks OpenAI's format and misbehaves on demand.
+"""The wall: a scripted upstream that speaks every format and misbehaves on demand.
 
     async with Wall() as wall:
         await call(wall.url, model="reset-after-first-chunk")

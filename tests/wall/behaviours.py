@@ -11,7 +11,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Awaitable, Callable, Iterable
 
-from tests.wall.speech import DONE, chunk, dump, error, pieces, sse
+from tests.wall.speech import DONE, chunk, error, failure, pieces, refusal, sse
 from tests.wall.talk import Call, Talk
 
 Behaviour = Callable[[Talk, Call], Awaitable[None]]
@@ -141,7 +141,7 @@ def failing(status: int, message: str, kind: str, code: str | None = None) -> Be
     async def fail(talk: Talk, call: Call) -> None:
         after = call.options.get("after", "7" if status == 429 else "")
         retry = [f"Retry-After: {after}"] if after else []
-        await talk.whole(status, dump(error(message, kind, code)), *retry)
+        await talk.whole(status, refusal(call, status, error(message, kind, code)), *retry)
 
     return fail
 
@@ -164,16 +164,14 @@ BEHAVIOURS |= {
 @named("error-200")
 async def error_200(talk: Talk, call: Call) -> None:
     """Status 200, and an error for a body; of a stream, as its first event."""
-    body = error("The model crashed")
-    await play(talk, call, [sse(body)] if call.stream else [dump(body)])
+    await play(talk, call, [failure(call, "The model crashed")])
 
 
 @named("error-after-content")
 async def error_after_content(talk: Talk, call: Call) -> None:
     """Streams: two words, then an error event and the end. Whole answers: as `error-200`."""
     words = pieces(call)[:3] if call.stream else []
-    body = error("The model crashed")
-    await play(talk, call, [*words, sse(body) if call.stream else dump(body)])
+    await play(talk, call, [*words, failure(call, "The model crashed")])
 
 
 @named("html-200")

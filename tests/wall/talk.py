@@ -17,6 +17,8 @@ from urllib.parse import parse_qsl
 
 How = Literal["eof", "reset", "closed"]
 """The client closed, or shut its sending side; it sent RST; the connection ended otherwise."""
+DIALECTS = {"messages": "anthropic_messages", "responses": "openai_responses"}
+"""By a path's end, where it is not OpenAI's chat."""
 REASONS = {100: "Continue", 200: "OK", 204: "No Content", 302: "Found", 429: "Too Many Requests"}
 
 
@@ -46,7 +48,8 @@ class Call:
         except ValueError:
             body = None
         self.body = body if isinstance(body, dict) else {}
-        self.model = str(self.body.get("model", ""))
+        in_path = self.path.partition("/models/")[2].partition(":")[0]
+        self.model = in_path or str(self.body.get("model", ""))
         self.take_options(self.model)
 
     def take_options(self, name: str) -> None:
@@ -55,7 +58,14 @@ class Call:
 
     @property
     def stream(self) -> bool:
-        return self.body.get("stream") is True
+        return self.body.get("stream") is True or ":streamGenerateContent" in self.path
+
+    @property
+    def dialect(self) -> str:
+        """The format of the request, by its path."""
+        if "/models/" in self.path:
+            return "gemini"
+        return DIALECTS.get(self.path.rpartition("/")[2], "openai_chat")
 
     def option(self, name: str, default: float) -> float:
         return float(self.options.get(name, default))

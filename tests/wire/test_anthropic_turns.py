@@ -34,7 +34,7 @@ from apertura.wire.chat import (
     Turn,
 )
 from apertura.wire.dialect import Target
-from apertura.wire.events import Event, Finished, Started, fold
+from apertura.wire.events import Answer, Event, Finished, Reasoning, Started, Text, ToolCall, fold
 from tests.wire.answers import answers
 from tests.wire.anthropic_said import CALL, body
 
@@ -324,10 +324,8 @@ def test_state_survives_two_turns(events: list[Event]) -> None:
         ] == own
 
 
-def _again(answer: Any) -> list[Event]:
+def _again(answer: Answer) -> list[Event]:
     """The events of a folded answer."""
-    from apertura.wire.events import Reasoning, Text, ToolCall
-
     said: list[Event] = []
     for index, part in enumerate(answer.choices[0].parts):
         match part:

@@ -300,7 +300,6 @@ def test_a_picture_in_an_answer_of_a_tool() -> None:
     "turn",
     [
         user(ResultPart(call_id="nobody")),
-        model(CallPart(id="c", name="f", arguments="[1]")),
         user(MediaPart(kind="image", data="AA==")),
     ],
 )
@@ -309,6 +308,13 @@ def test_a_conversation_that_cannot_be_said_is_refused(turn: Turn) -> None:
         expressed(HI, turn)
 
     assert "turns" == refused.value.param
+
+
+def test_arguments_that_are_no_object_are_said_as_they_are() -> None:
+    """A model failed once; the conversation goes on."""
+    said = contents(HI, model(CallPart(id="c", name="f", arguments='{"a": ')))
+
+    assert {"INVALID_JSON": '{"a": '} == said[1]["parts"][0]["functionCall"]["args"]
 
 
 def test_only_googles_state_reaches_google() -> None:

@@ -157,4 +157,4 @@ def test_a_mould_that_was_found_is_used(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(openai_listen, "decode_plain", decoded)
     for data in (repeated([" c"]), repeated(["\n", "d", "é" * 9, "", " f", '"']), repeated(["\t"])):
         assert tap.feed(data) is data
-    assert (tap.pieces, tap.chars) == (9, 20)
+    assert (tap.pieces, tap.chars) == (9, 21)

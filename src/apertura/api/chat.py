@@ -6,6 +6,7 @@ differs between them is the dialect and nothing else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Coroutine
 from typing import Any
 
@@ -15,6 +16,9 @@ from apertura.relay.exchange import Exchange
 from apertura.relay.questions import ChatQuestion
 from apertura.wire import openai_chat
 from apertura.wire.dialects import INBOUND
+
+BETA = re.compile(rb"[\w.,: -]{1,1000}", re.ASCII)
+"""What the header by which clients ask for a format's newest features may hold."""
 
 
 def complete(parts: Parts, exchange: Exchange) -> Coroutine[Any, None, None]:
@@ -45,7 +49,10 @@ def _read_text(exchange: Exchange) -> ChatQuestion:
 
 
 def _read_message(exchange: Exchange) -> ChatQuestion:
-    return _read("anthropic_messages", exchange)
+    question = _read("anthropic_messages", exchange)
+    if BETA.fullmatch(beta := exchange.headers.get(b"anthropic-beta", b"")):
+        question.beta = b"anthropic-beta: %b\r\n" % beta
+    return question
 
 
 def _read(name: str, exchange: Exchange) -> ChatQuestion:

@@ -9,7 +9,7 @@ from apertura.api.parts import Parts
 from apertura.api.reply import enter, reply_json
 from apertura.domain.catalog import Catalog, Model
 from apertura.domain.identity import Caller
-from apertura.domain.model_ids import find_model
+from apertura.domain.model_ids import allows, find_model
 from apertura.errors import BadRequest, NotFound
 from apertura.relay.exchange import Exchange
 
@@ -44,11 +44,8 @@ def _find(name: str, catalog: Catalog) -> Model | None:
 
 
 def sees(caller: Caller, model: Model, catalog: Catalog) -> bool:
-    """Whether a key may use a model; its list may name it by an alias."""
-    allowed = caller.policy.models
-    if not allowed or model.id in allowed:
-        return True
-    return any(catalog.aliases.get(name) == model.id for name in allowed)
+    """Whether a key may use a model."""
+    return allows(caller.policy.models, model.id, catalog)
 
 
 def show_model(model: Model) -> dict[str, object]:

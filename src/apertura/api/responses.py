@@ -21,7 +21,8 @@ from apertura.api.reply import enter, reply_json
 from apertura.domain.identity import Caller
 from apertura.errors import NotFound
 from apertura.relay.exchange import Exchange
-from apertura.relay.questions import Keep, ResponsesQuestion
+from apertura.relay.question import Keep
+from apertura.relay.questions import ResponsesQuestion
 from apertura.relay.relay import JSON
 from apertura.store import responses
 from apertura.store.responses import Kept

@@ -6,14 +6,16 @@
     id:free         the model `id:free` if there is one, else `id`, if nobody asks money for it
     id:web          a search of the web before the answer: not offered yet
 
-A name that stands in the catalogue as it is said wins over any reading of it. What it is not: who
-may use a model (`keys`) or who serves it (`routing`).
+A name that stands in the catalogue as it is said wins over any reading of it. What it is not: the
+rest of what a key allows (`keys`) or who serves a model (`routing`).
 
 The rule that keeps it honest: variants of a model count as that model (`base`), so that none is a
 way around its limits, and `:free` never leads to an offer that costs something.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 import msgspec
 
@@ -78,6 +80,15 @@ def find_model(asked: str, catalog: Catalog) -> Found:
             param="model",
         )
     return Found(model=model, bucket=_bucket(model.id, catalog))
+
+
+def allows(allowed: Collection[str], model: str, catalog: Catalog) -> bool:
+    """Whether a key's list of models has this one, by its id or by another name of it; an empty
+    list has all.
+    """
+    if not allowed or model in allowed:
+        return True
+    return any(catalog.aliases.get(name) == model for name in allowed)
 
 
 def _literal(name: str, catalog: Catalog) -> Model | None:

@@ -1,7 +1,8 @@
 """Which model to take for a task and a budget, from a curated table.
 
-The table names for each task the models in the order of recommendation, with their power. What can be chosen is what is offered here at a price and what the key may use. What it is
-not: a measurement.
+The table names for each task the models in the order of recommendation, with their power. What can
+be chosen is what is offered here at a price and what the key may use. What it is not: a
+measurement.
 
 The rule that keeps it honest: nothing is recommended that the next call could not ask for.
 """

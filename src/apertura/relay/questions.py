@@ -9,11 +9,11 @@ question holds the parsed request, never the caller's bytes.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
 
 from apertura.domain.catalog import Offer
 from apertura.domain.usage import Usage
 from apertura.errors import AperturaError, Garbled
+from apertura.relay.question import Keep
 from apertura.wire import estimate
 from apertura.wire.chat import Chat, ChatRequest
 from apertura.wire.dialect import CallFacts, Expressed, Inbound, ReplyFacts, Tap, Target
@@ -23,15 +23,13 @@ from apertura.wire.passing import TranslatingTap
 from apertura.wire.responses_encoder import ResponsesEncoder
 from apertura.wire.responses_reading import ResponsesTap
 
-Keep = Callable[[bytes], Awaitable[None]]
-"""Keeps a whole reply that its caller asked to be kept."""
-
 
 class ChatQuestion:
     """A chat request, for providers of any format.
 
     `whole_calls`: the caller can only read calls to tools that come in one piece, so that even its
-    own format must be read and written anew. `keep` is awaited before the last byte leaves.
+    own format must be read and written anew. `beta` are header lines for providers of the caller's
+    own format. `keep` is awaited before the last byte leaves.
     """
 
     stream_type = b"text/event-stream; charset=utf-8"
@@ -39,8 +37,10 @@ class ChatQuestion:
     __slots__ = (
         "_chat",
         "_facts",
+        "beta",
         "call_id",
         "dropped",
+        "extra",
         "keep",
         "max_output",
         "name",
@@ -55,6 +55,7 @@ class ChatQuestion:
         self.stream = request.stream
         self.max_output = request.max_output
         self.whole_calls = False
+        self.beta = self.extra = b""
         self.keep: Keep | None = None
         self.dropped: tuple[str, ...] = ()
         self._chat: Chat | None = None
@@ -80,7 +81,9 @@ class ChatQuestion:
     def render(self, offer: Offer) -> bytes:
         """The body for an offer's provider."""
         self.dropped = ()
+        self.extra = b""
         if self.name in offer.dialects:
+            self.extra = self.beta
             return PASSING[self.name].render(
                 self.request, model=offer.upstream_model, ask_usage=offer.provider.ask_usage
             )

@@ -12,9 +12,7 @@ there is no second offer.
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from collections.abc import Mapping
 
 import msgspec
 
@@ -26,60 +24,14 @@ from apertura.providers.base import Ask, Provider
 from apertura.relay.call import Call
 from apertura.relay.connection import Expiry, Origin, Reply
 from apertura.relay.exchange import Exchange, Head
+from apertura.relay.question import Question, dropped_line
 from apertura.relay.reply import Passage, Timers
 from apertura.relay.settlement import Settlement
 from apertura.relay.transport import Transport
-from apertura.wire.dialect import ReplyFacts, Tap
 from apertura.wire.estimate import tokens_of
 
 JSON: Head = b"content-type: application/json\r\n"
 STREAM: Head = b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
-
-
-DROPPED_MOST = 50
-"""Names that are listed in one reply."""
-_NAME = re.compile(r"[\w.\[\]-]{1,100}", re.ASCII)
-
-
-class Question(Protocol):
-    """What is asked, in whatever dialect: the relay's view of a request."""
-
-    stream: bool
-    max_output: int | None
-    dropped: tuple[str, ...]
-    """The caller's names of what `render` could not say to the provider."""
-    stream_type: bytes
-    """The content type of a streamed reply."""
-    keep: Callable[[bytes], Awaitable[None]] | None
-    """Keeps a whole reply, where its caller asked for that."""
-
-    def dialect(self, offer: Offer) -> str:
-        """What is spoken to an offer's provider."""
-        ...
-
-    def render(self, offer: Offer) -> bytes:
-        """The body for an offer's provider."""
-        ...
-
-    def check(self, body: bytes, offer: Offer) -> ReplyFacts:
-        """What a whole reply says. Raises: AperturaError."""
-        ...
-
-    def listen(self, offer: Offer) -> Tap:
-        """For a streamed reply."""
-        ...
-
-    def streamed(self, tap: Tap) -> bytes:
-        """The whole reply of a stream that has ended, for `keep`."""
-        ...
-
-    def estimate_input(self) -> int:
-        """Input tokens, where the provider did not say."""
-        ...
-
-    def render_stream_error(self, error: AperturaError) -> bytes:
-        """An error after the first content, in the caller's dialect."""
-        ...
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -189,7 +141,9 @@ class Relay:
         place = self.places[offer.provider.name]
         body = question.render(offer)
         dialect = question.dialect(offer)
-        ask = Ask(call.operation, dialect, offer.upstream_model, question.stream, body)
+        ask = Ask(
+            call.operation, dialect, offer.upstream_model, question.stream, body, question.extra
+        )
         request = place.provider.build(ask)
         until = self._clock() + patience
         if until < call.deadline:
@@ -238,14 +192,6 @@ class Relay:
         output = tokens_of(chars)
         bounds = [b for b in (question.max_output, offer.max_output) if b is not None]
         return Usage(input=question.estimate_input(), output=min([output, *bounds]), estimated=True)
-
-
-def dropped_line(names: tuple[str, ...]) -> Head:
-    """The header that lists what a provider could not be told. What a caller wrote gets into it
-    only as far as it can stand in a header.
-    """
-    listed = ", ".join(name for name in names[:DROPPED_MOST] if _NAME.fullmatch(name))
-    return b"x-dropped-params: %b\r\n" % listed.encode()
 
 
 def _too_slow() -> AperturaError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from apertura.domain.catalog import Offer
 from apertura.errors import AperturaError
-from apertura.relay.questions import Keep
+from apertura.relay.question import Keep
 from apertura.wire import embeddings, gemini_embeddings, openai_chat, rerank
 from apertura.wire.dialect import ReplyFacts, Tap
 from apertura.wire.embeddings import EmbeddingRequest
@@ -22,6 +22,7 @@ class _Numbers:
     stream_type = b""
     max_output: int | None = 0
     dropped: tuple[str, ...] = ()
+    extra = b""
     keep: Keep | None = None
 
     def dialect(self, offer: Offer) -> str:

@@ -93,23 +93,19 @@ def plan(wish: ReasoningWish | None, model: str, limit: int | None, most: int | 
     asked = wish.budget if wish.budget is not None else BUDGETS.get(wish.effort)
     budget = BUDGETS[DEFAULT_EFFORT] if asked is None or asked < 0 else asked
     if limit is None and most is None:
-        tokens = max(tokens, budget + OUTPUT_DEFAULT)
-    return _within(budget, tokens, shown, most, exact=wish.budget is not None)
-
-
-def _within(
-    budget: int, tokens: int, shown: dict[str, str], most: int | None, *, exact: bool
-) -> Plan:
-    """A budget that fits the limit; the limit raised, where it leaves no room for the least."""
-    fits = exact and BUDGET_LEAST <= budget < tokens
-    if not fits:
+        return _on(budget=max(budget, BUDGET_LEAST), beside=OUTPUT_DEFAULT, shown=shown)
+    if wish.budget is None or not BUDGET_LEAST <= budget < tokens:
         budget = max(BUDGET_LEAST, min(budget, tokens // 2))
-    if tokens <= BUDGET_LEAST:
-        tokens += BUDGET_LEAST
-    if most is not None and tokens > most:
-        return Plan(max_tokens=most, given_up=True)
+    said = _on(budget=budget, beside=max(tokens - budget, 0) or tokens, shown=shown)
+    if most is not None and said.max_tokens > most:
+        return Plan(max_tokens=tokens, given_up=True)
+    return said
+
+
+def _on(*, budget: int, beside: int, shown: dict[str, str]) -> Plan:
+    """Thinking within a budget, and so many tokens for the answer beside it."""
     thinking: dict[str, object] = {"type": "enabled", "budget_tokens": budget, **shown}
-    return Plan(max_tokens=tokens, thinking=thinking)
+    return Plan(max_tokens=budget + beside, thinking=thinking)
 
 
 def _effort(wish: ReasoningWish, model: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Literal, assert_never
 import msgspec
 
 from apertura.wire import fates, faults
+from apertura.wire.anthropic_turns import BROKEN
 from apertura.wire.chat import (
     CallPart,
     Chat,
@@ -117,10 +118,10 @@ class _Turn:
         return {"inlineData": {"mimeType": part.mime, "data": part.data}}
 
     def _call(self, part: CallPart) -> dict[str, Any]:
-        arguments = _object(part.arguments or "{}")
-        if arguments is None:
-            sentence = "has a call to a tool whose arguments are not a JSON object"
-            raise faults.invalid(self._place, sentence)
+        text = part.arguments or "{}"
+        arguments: object = _object(text)
+        if arguments is None:  # the model failed, and its caller goes on
+            arguments = {BROKEN: text}
         call: dict[str, Any] = {"name": part.name, "args": arguments}
         return {"functionCall": {**({"id": part.id} if part.id else {}), **call}}
 

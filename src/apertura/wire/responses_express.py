@@ -62,6 +62,9 @@ def express(chat: Chat, target: Target) -> Expressed:
         body["text"] = text
     named = (("user", chat.user), ("metadata", chat.metadata), ("prompt_cache_key", chat.cache_key))
     body |= {name: value for name, value in named if value is not None}
+    for name in target.unknown & body.keys():
+        del body[name]
+        dropped.append(_OURS.get(name, name))
     return Expressed(body=_encode(body), dropped=tuple(dict.fromkeys(dropped)))
 
 
@@ -232,6 +235,8 @@ class _Input:
 
     def _result(self, part: ResultPart) -> Said:
         said: Said = {"type": "function_call_output", "call_id": part.call_id}
+        if part.is_error:  # the format has no other word for it
+            part = msgspec.structs.replace(part, parts=(TextPart(text="Error:"), *part.parts))
         texts = [found.text for found in part.parts if isinstance(found, TextPart)]
         if len(texts) == len(part.parts):
             said["output"] = "\n".join(texts)

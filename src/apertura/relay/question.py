@@ -1,0 +1,73 @@
+"""What is asked, as far as the relay must know it, in whatever dialect.
+
+What it is not: an implementation; those are in `questions` and beside it. The rule that keeps it
+honest: the relay asks nothing of a question that does not stand here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from apertura.domain.catalog import Offer
+from apertura.errors import AperturaError
+from apertura.relay.exchange import Head
+from apertura.wire.dialect import ReplyFacts, Tap
+
+Keep = Callable[[bytes], Awaitable[None]]
+"""Keeps a whole reply that its caller asked to be kept."""
+DROPPED_MOST = 50
+"""Names that are listed in one reply."""
+_NAME = re.compile(r"[\w.\[\]-]{1,100}", re.ASCII)
+
+
+class Question(Protocol):
+    """What is asked, in whatever dialect: the relay's view of a request."""
+
+    stream: bool
+    max_output: int | None
+    dropped: tuple[str, ...]
+    """The caller's names of what `render` could not say to the provider."""
+    extra: bytes
+    """Header lines for the provider, known once `render` was called."""
+    stream_type: bytes
+    """The content type of a streamed reply."""
+    keep: Keep | None
+    """Awaited before the last byte of a reply leaves."""
+
+    def dialect(self, offer: Offer) -> str:
+        """What is spoken to an offer's provider."""
+        ...
+
+    def render(self, offer: Offer) -> bytes:
+        """The body for an offer's provider."""
+        ...
+
+    def check(self, body: bytes, offer: Offer) -> ReplyFacts:
+        """What a whole reply says. Raises: AperturaError."""
+        ...
+
+    def listen(self, offer: Offer) -> Tap:
+        """For a streamed reply."""
+        ...
+
+    def streamed(self, tap: Tap) -> bytes:
+        """The whole reply of a stream that has ended, for `keep`."""
+        ...
+
+    def estimate_input(self) -> int:
+        """Input tokens, where the provider did not say."""
+        ...
+
+    def render_stream_error(self, error: AperturaError) -> bytes:
+        """An error after the first content, in the caller's dialect."""
+        ...
+
+
+def dropped_line(names: tuple[str, ...]) -> Head:
+    """The header that lists what a provider could not be told. What a caller wrote gets into it
+    only as far as it can stand in a header.
+    """
+    listed = ", ".join(name for name in names[:DROPPED_MOST] if _NAME.fullmatch(name))
+    return b"x-dropped-params: %b\r\n" % listed.encode()
