@@ -38,7 +38,7 @@ _GEMINI_TOOLS = {"tools": [{"functionDeclarations": [{"name": "f", "parameters":
 _JSON = {"type": "json_schema", "json_schema": {"name": "x", "schema": _STRICT}}
 
 Body = dict[str, Any]
-TARGET = Target(model="m", max_output=8_192)
+TARGET = Target(model="claude", max_output=8_192)
 """The model that everybody asks, whose answers are at most so long."""
 
 BASES: Mapping[str, Body] = {
@@ -156,6 +156,8 @@ def fates_of(dialect: str) -> Fates:
     """The fates that a provider's format gives to all fields."""
     outbound: Outbound = OUTBOUND[dialect]
     module = sys.modules[outbound.express.__module__]
+    if not hasattr(module, "FATES"):  # Converse is said by way of the Messages format
+        module = module.anthropic_express
     table: Fates = module.FATES
     return table
 
@@ -183,6 +185,9 @@ def page() -> str:
         "*dropped* where it only shades the answer, and then named in the header",
         "`X-Dropped-Params`; it is *refused* with status 400 where leaving it out would change",
         "what the request means or costs. Members that only the caller's format knows are dropped.",
+        "",
+        "What stands here of Bedrock Converse is true of Claude; other models of that API take",
+        "neither reasoning nor `top_k`.",
     ]
     for caller in sorted(BODIES):
         others = [provider for provider in providers if provider != caller]

@@ -101,6 +101,12 @@ ENDPOINTS = {
     "GET /models/{id}": "One of them; the id may hold slashes and colons.",
     "POST /models/{id}:{verb}": GEMINI,
     "POST /v1beta/models/{id}:{verb}": "The same, at the path that its clients are made for.",
+    "GET /recommend": "A model for a `task` (`coding`, `long-context`, `fast-chat`, `reasoning`, "
+    "`vision`) and a `budget` (`low`, `medium`, `high`), with alternatives.",
+    "GET /api/models": "The ids of all models, for anybody.",
+    "GET /api/v2/models": "All models with prices (USD per 1,000 tokens) and features, by page: "
+    "`limit` and `offset`, or `page` and `page_size`; `sort`, `order`.",
+    "GET /api/v2/models/": "The same.",
     "GET /token/usage": "What the key has used, up to its last completed call: in all, and by "
     "model and day for `?period=today`, `week` (7 days) or `month` (30 days, the default).",
     "GET /": "The installation's name.",

@@ -22,6 +22,8 @@ from apertura.api import (
     gemini,
     health,
     models,
+    public_models,
+    recommend,
     responses,
     token,
 )
@@ -48,6 +50,7 @@ HOT: dict[str, PartsHandler] = {
 API: dict[str, Methods] = {
     "/models": {"GET": models.index},
     "/models/{id:path}": {"GET": models.show, "POST": gemini.call},
+    "/recommend": {"GET": recommend.show},
     "/responses/{id}": {"GET": responses.show, "DELETE": responses.delete},
     "/responses/{id}/input_items": {"GET": responses.show_input},
     "/token/usage": {"GET": token.show_usage},
@@ -59,6 +62,9 @@ OWN: dict[str, Methods] = {
     "/health/live": {"GET": health.live},
     "/health/ready": {"GET": health.ready},
     "/metrics": {"GET": health.metrics},
+    "/api/models": {"GET": public_models.index},
+    "/api/v2/models": {"GET": public_models.priced},
+    "/api/v2/models/": {"GET": public_models.priced},
     "/v1beta/models/{id:path}": {"POST": gemini.call},
 }
 """By whole path, and method."""

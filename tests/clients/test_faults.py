@@ -31,12 +31,16 @@ FAULTS = ("truncate", "disconnect", "malformed")
 CONTENT_AFTER = {
     "openai_chat": 2,
     "openai_responses": 5,
-    "anthropic_messages": 3,
+    "anthropic_messages": 4,
     "gemini": 1,
 }
 """How many events of a format there are when the first words have been said."""
 ASKED: Any = [{"role": "user", "content": HELLO}]
 LONG = "one two three four five six seven eight nine ten"
+
+
+class Failed(Exception):
+    """An event said so."""
 
 
 class Script:
@@ -102,9 +106,15 @@ def chat(clients: Clients, name: str) -> str:
 
 
 def responses(clients: Clients, name: str) -> str:
-    """Responses; an event of an error is not raised by itself, but the helper notices."""
-    with clients.openai.responses.stream(model=name, input=HELLO) as stream:
-        return stream.get_final_response().output_text
+    """Responses, whose SDK hands an event of a failure to its user instead of raising it."""
+    words, number = "", -1
+    for event in clients.openai.responses.create(model=name, input=HELLO, stream=True):
+        assert event.sequence_number > number, f"{event.type} has the wrong number"
+        number = event.sequence_number
+        if event.type in ("error", "response.failed"):
+            raise Failed(event.type)
+        words += event.delta if event.type == "response.output_text.delta" else ""
+    return words
 
 
 def messages(clients: Clients, name: str) -> str:
@@ -121,7 +131,7 @@ def gemini(clients: Clients, name: str) -> str:
 
 RAISED = {
     chat: openai.APIError,
-    responses: openai.APIError,
+    responses: (openai.APIError, Failed),
     messages: anthropic.APIError,
     gemini: errors.APIError,
 }

@@ -207,6 +207,20 @@ def test_failure_of_the_provider(client: OpenAI, scripted: str, stream: bool) ->
     assert caught.value.code
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_completion_of_a_text(client: OpenAI, model: str, stream: bool) -> None:
+    """The oldest format, which has a prompt and no conversation."""
+    options: Any = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
+    answer = client.completions.create(model=model, prompt=HELLO, max_tokens=500, **options)
+    answers = list(answer) if stream else [answer]
+
+    check_words(model, HELLO, "".join(c.text for a in answers for c in a.choices))
+    assert {"text_completion"} == {a.object for a in answers}
+    reasons = [c.finish_reason for a in answers for c in a.choices if c.finish_reason]
+    assert ["stop"] == reasons
+    check_usage(model, answers[-1].usage.prompt_tokens, answers[-1].usage.completion_tokens)
+
+
 @pytest.mark.parametrize("embedder", EMBEDDERS)
 def test_embeddings(client: OpenAI, embedder: str) -> None:
     """One vector for each input."""

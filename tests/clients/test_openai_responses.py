@@ -162,6 +162,27 @@ def test_tool_and_its_result_as_streams(client: OpenAI, model: str) -> None:
         assert first.id == second.previous_response_id
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_kept(client: OpenAI, model: str, stream: bool) -> None:
+    """What is to be kept can be read, gone on from, and deleted; what is not, is not there."""
+    if stream:
+        with client.responses.stream(model=model, input=HELLO, store=True) as events:
+            first = events.get_final_response()
+    else:
+        first = client.responses.create(model=model, input=HELLO, store=True)
+    kept = client.responses.retrieve(first.id)
+    items = client.responses.input_items.list(first.id).data
+    second = client.responses.create(model=model, input=HELLO, previous_response_id=first.id)
+    client.responses.delete(first.id)
+
+    assert (first.id, first.output_text) == (kept.id, kept.output_text)
+    assert [HELLO] == [part.text for item in items for part in item.content]
+    assert second.output_text
+    for gone in (first.id, second.id):
+        with pytest.raises(openai.NotFoundError):
+            client.responses.retrieve(gone)
+
+
 def test_reasoning(client: OpenAI, scripted: str) -> None:
     """Thoughts are an item of their own, whole and in pieces."""
     reasoning: Any = {"effort": "low", "summary": "auto"}

@@ -134,6 +134,7 @@ class _Writer:
         self._cites = "cited" in kinds
         self._states = family if "reasoning" in kinds else ""
         self._called = 0
+        self._items = 0
 
     def content(self) -> list[Content]:
         """A few runs, each of one kind."""
@@ -178,7 +179,8 @@ class _Writer:
     def _state(self, origin: str) -> Reasoning:
         found = self._draw(opaque)
         if origin == state.OPENAI:
-            found = f"rs_{self._draw(st.integers(0, 9))}:{found}"
+            self._items += 1
+            found = f"rs_{self._choice}_{self._items}:{found}"
         if origin == state.OPENAI_CHAT:
             found = json.dumps(
                 {"type": "reasoning.unheard_of", "data": found, "format": "other-v1"}

@@ -1,4 +1,4 @@
-"""Behaviour of a wish for reasoning in the Messages format: budgets, efforts, what they rule out."""
+"""Behaviour of a wish for reasoning in the Messages format: budgets, efforts, what they forbid."""
 
 from __future__ import annotations
 

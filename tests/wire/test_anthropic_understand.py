@@ -331,6 +331,15 @@ def test_members_without_a_place_are_named(members: dict[str, Any], others: set[
     assert set(understood(**members).others) == others
 
 
+def test_a_wish_for_quotations_is_named() -> None:
+    """Only this format's own models point into a document."""
+    source = {"type": "text", "media_type": "text/plain", "data": "words"}
+    for wanted in (True, False):
+        paper = {"type": "document", "source": source, "citations": {"enabled": wanted}}
+        found = set(understood(messages=[user(paper)]).others)
+        assert found == ({"messages.citations"} if wanted else set())
+
+
 def test_each_parameter_of_this_format_has_a_place() -> None:
     """Mapped, acted on, or named among the others: the table grows with the shapes."""
     mapped = (

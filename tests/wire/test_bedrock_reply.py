@@ -218,12 +218,13 @@ def test_unknown_events_and_members_are_read_over() -> None:
         event("somethingNew", {"a": 1}),
         delta({"text": "a", "new": 1}),
         delta({"text": 5}),
+        delta({"text": "b", "reasoningContent": "no", "citation": [7]}),
         delta({"toolUse": {"input": "{}"}}, 9),
         event("contentBlockStart", {"start": None}),
         stop(),
     )
 
-    assert "a" == answer.choices[0].text and not answer.choices[0].calls
+    assert "ab" == answer.choices[0].text and not answer.choices[0].calls
 
 
 @given(st.lists(st.binary(max_size=60)))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from apertura.domain.usage import Usage
 from apertura.errors import AperturaError, BadRequest, Cut, Garbled, RateLimited
-from apertura.wire import gemini_reply
+from apertura.wire import gemini_chunks, gemini_reply
 from apertura.wire.chat import Citation, MediaPart, ReasoningPart, TextPart
 from apertura.wire.events import (
     Answer,
@@ -206,6 +206,24 @@ def test_a_signature_may_come_last() -> None:
 
     assert isinstance(parts[-1], ReasoningPart) and parts[-1].state.startswith("CikB")
     assert "It is 42." == parts[-2].text if isinstance(parts[-2], TextPart) else False
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_what_google_sends_is_read_the_quick_way(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The careful way is for what does not fit."""
+    monkeypatch.setattr(gemini_chunks, "_loosely", None)
+
+    assert fold(decoded(streamed(name))) == fold(parse_reply(whole(name)))
+
+
+@pytest.mark.parametrize("args", ["7", "null", "[]", '"x"'])
+def test_arguments_are_always_an_object(args: str) -> None:
+    found = chunk({"functionCall": {"name": "f", "args": json.loads(args)}}, reason="STOP")
+    call = answered(found).choices[0].calls[0]
+
+    assert "{}" == call.arguments
 
 
 def test_calls_are_whole_and_numbered() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,13 +26,13 @@ from apertura.wire.events import (
     fold,
 )
 from apertura.wire.openai_chat import decoder, encoder, parse_reply, render_reply
+from apertura.wire.openai_reply import ChatDecoder
 from tests.wire.answers import answers, counts, per_kind
 from tests.wire.said import (
     CUTS,
     FRAMINGS,
     STREAMS,
     chunk,
-    documents,
     pieces,
     report,
     transcript,
@@ -76,6 +75,7 @@ def test_any_cut_yields_the_same_events(name: str, framing: str, cuts: list[int]
         ("written-tool-calls.sse", "written-tool-calls.json"),
         ("written-reasoning.sse", "written-reasoning.json"),
         ("written-refusal.sse", "written-refusal.json"),
+        ("written-asides.sse", "written-asides.json"),
     ],
 )
 def test_a_folded_stream_equals_its_whole_reply(streamed: str, whole: str) -> None:
@@ -95,6 +95,46 @@ def test_what_the_encoder_writes_the_decoder_reads_back(name: str) -> None:
 
     assert fold(decoded(writer.feed(events) + writer.close())) == fold(events)
     assert fold(parse_reply(render_reply(events, CALL))) == fold(events)
+
+
+samples = st.lists(
+    st.sampled_from(
+        [
+            chunk({"content": "a"}),
+            chunk({"content": "é ☀"}, index=1),
+            chunk({"content": ""}),
+            chunk({"content": None, "reasoning_content": "t"}),
+            chunk({"reasoning": "u", "content": "b"}),
+            chunk({"reasoning": "u", "reasoning_details": [{"text": "u", "signature": "S"}]}),
+            chunk({"content": [{"type": "text", "text": "c"}]}),
+            chunk({"refusal": "r"}),
+            chunk({"tool_calls": [{"index": 0, "id": "i", "function": {"name": "f"}}]}),
+            chunk({"content": "d"}, index=-1),
+            chunk({"content": "e"}, usage=report()),
+            chunk({"content": "f"}, error={"message": "slow", "code": 429}),
+            chunk(reason="stop"),
+            {"choices": [{"delta": {"content": "g"}}]},
+            {"choices": [{"delta": {"content": 5}}]},
+            {"choices": [{"delta": {"content": "h"}}, {"delta": {"content": "i"}}]},
+            "[DONE]",
+            " ",
+            "nonsense",
+        ]
+    ),
+    max_size=10,
+)
+
+
+@given(samples)
+def test_the_quick_way_and_the_careful_way_give_the_same_events(events: list[Any]) -> None:
+    """Many at once, or each looked at closely."""
+    said = stream(*events)
+    careful = ChatDecoder()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ChatDecoder, "_plain", lambda *_: False)
+        expected = careful.feed(said) + careful.close()
+
+    assert comparable(decoded(said)) == comparable(expected)
 
 
 @given(answers(choices=3, usages=counts("cache_read", "cache_write_1h", "image_output")))
@@ -236,100 +276,6 @@ def test_a_stream_that_breaks_ends_in_one_failure(event: Any, kind: type[Apertur
     said = stream(chunk({"content": "a"}), event, chunk({"content": "b"}))
 
     assert comparable(decoded(said)) == [STARTED, Text(text="a"), kind]
-
-
-def test_a_failure_is_said_within_the_stream() -> None:
-    """In this dialect's form, without the marker of success."""
-    writer = encoder(CALL)
-    error = RateLimited("Slow down.")
-    out = writer.feed([STARTED, Text(text="a"), Failed(error=error)]) + writer.close()
-
-    assert documents(out)[-1] == {
-        "error": {
-            "message": "Slow down.",
-            "type": "rate_limit_error",
-            "code": "rate_limit_exceeded",
-        }
-    }
-    with pytest.raises(RateLimited):
-        render_reply([STARTED, Failed(error=error)], CALL)
-
-
-def test_the_encoder_fills_what_a_provider_left_out() -> None:
-    """One id, one time and one model per stream; the first delta has the role."""
-    events = decoded(stream({"choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}]}))
-    writer = encoder(CALL)
-    first, last, done = documents(writer.feed(events) + writer.close())
-
-    shared = {
-        "id": "chatcmpl-ours",
-        "object": "chat.completion.chunk",
-        "created": 7,
-        "model": "asked-for",
-    }
-    delta = {"role": "assistant", "content": "a"}
-    assert first == {**shared, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
-    assert last == {**shared, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
-    assert done == b"[DONE]"
-    whole = json.loads(render_reply(events, CALL))
-    assert {name: whole[name] for name in ("id", "created", "model")} == {
-        "id": "chatcmpl-ours",
-        "created": 7,
-        "model": "asked-for",
-    }
-
-
-def test_usage_is_for_those_who_asked() -> None:
-    """As the last chunk, without choices."""
-    counted = UsageReported(usage=Usage(input=9, cache_read=2, output=4, reasoning=1))
-    asked, did_not = encoder(CALL), encoder(msgspec.structs.replace(CALL, include_usage=False))
-
-    assert did_not.feed([counted]) == b""
-    (found,) = documents(asked.feed([counted]))
-    assert found["choices"] == []
-    assert found["usage"] == {
-        "prompt_tokens": 9,
-        "completion_tokens": 4,
-        "total_tokens": 13,
-        "prompt_tokens_details": {"cached_tokens": 2, "audio_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": 1, "audio_tokens": 0},
-    }
-
-
-def test_each_tool_call_is_one_delta() -> None:
-    """Complete with index, id, type, name and arguments: all clients read that the same."""
-    writer = encoder(CALL)
-    found = documents(writer.feed(decoded(transcript("written-tool-calls.sse"))))
-    deltas = [c["choices"][0]["delta"] for c in found if c["choices"]]
-
-    assert [delta["tool_calls"] for delta in deltas if "tool_calls" in delta] == [
-        [
-            {
-                "index": 0,
-                "id": "call_a",
-                "type": "function",
-                "function": {"name": "weather", "arguments": '{"city":"Paris"}'},
-            }
-        ],
-        [
-            {
-                "index": 1,
-                "id": "call_b",
-                "type": "function",
-                "function": {"name": "time", "arguments": '{"zone":"C\\u00c9T ☀"}'},
-            }
-        ],
-    ]
-
-
-def test_a_refusal_and_silence_have_their_places() -> None:
-    """A whole reply says null where there is no text beside a refusal or a call."""
-    refused = json.loads(render_reply(decoded(transcript("written-refusal.sse")), CALL))
-    message = refused["choices"][0]["message"]
-    assert (message["content"], message["refusal"]) == (None, "I cannot help with that.")
-
-    empty = json.loads(render_reply([STARTED, Finished(reason="stop")], CALL))
-    assert empty["choices"][0]["message"] == {"role": "assistant", "content": "", "refusal": None}
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,12 @@ from apertura.wire.chat import (
     ToolChoice,
     Turn,
 )
-from apertura.wire.openai_chat import parse, understand
+from apertura.wire.dialect import CallFacts
+from apertura.wire.events import Event, Finished, ToolCall
+from apertura.wire.openai_chat import encoder, parse, render_reply, understand
 from apertura.wire.openai_shapes import Body
 from apertura.wire.openai_understand import _SETTLED
-from tests.wire.said import HI, body
+from tests.wire.said import HI, body, documents
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 FUNCTION = {"name": "f", "description": "d", "parameters": SCHEMA, "strict": True}
@@ -326,3 +328,20 @@ def test_what_no_other_format_can_say_is_refused() -> None:
 def test_calls_in_the_history_must_be_whole(call: Any, param: str) -> None:
     """A provider could not match their results."""
     assert param_of({"role": "assistant", "tool_calls": [{**CALL, **call}]}) == param
+
+
+def test_who_asks_in_the_first_way_is_answered_in_it() -> None:
+    """With one function call, streamed or whole; a second has no place there."""
+    request = parse(body(functions=[{"name": "f"}]))
+    call = CallFacts(id="c", created=7, model="m", request=request)
+    events: list[Event] = [
+        *(ToolCall(index=n, id=f"c{n}", name="f", arguments=f"[{n}]") for n in range(2)),
+        Finished(reason="tool_calls"),
+    ]
+    choice = json.loads(render_reply(events, call))["choices"][0]
+    first, last = (found["choices"][0] for found in documents(encoder(call).feed(events)))
+
+    said = {"name": "f", "arguments": "[0]"}
+    assert choice["message"]["function_call"] == first["delta"]["function_call"] == said
+    assert choice["finish_reason"] == last["finish_reason"] == "function_call"
+    assert "tool_calls" not in choice["message"]

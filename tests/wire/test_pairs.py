@@ -50,7 +50,7 @@ ORIGINS = {
 }
 """Whose state a provider of each format sends."""
 SPOKEN = frozenset({"text", "tools", "reasoning"})
-TARGET = Target(model="m", max_output=8_192)
+TARGET: Target = TABLE["TARGET"]
 
 
 def understood(dialect: str, body: dict[str, Any]) -> Chat:

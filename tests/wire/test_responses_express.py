@@ -108,6 +108,32 @@ def test_a_whole_turn_of_tools() -> None:
     ]
 
 
+def test_a_tool_that_failed_says_so() -> None:
+    """In words, for want of another place."""
+    image = MediaPart(kind="image", url="https://a.example/b")
+    plain = item(ResultPart(call_id="c", parts=(TextPart(text="no"),), is_error=True))
+    shown = item(ResultPart(call_id="c", parts=(image,), is_error=True))
+
+    assert "Error: no" == plain[0]["output"]
+    assert {"type": "input_text", "text": "Error: "} == shown[0]["output"][0]
+
+
+def test_what_an_offer_refuses_is_not_sent() -> None:
+    """And is listed by the caller's name, but for what was our own wish."""
+    chat = Chat(
+        turns=(HI,),
+        max_output=100,
+        temperature=0.5,
+        reasoning=ReasoningWish(effort="low"),
+        names={"max_output": "max_tokens"},
+    )
+    unknown = frozenset({"include", "max_output_tokens", "temperature", "top_p"})
+    found = express(chat, Target(model="theirs", unknown=unknown))
+
+    assert {"model", "input", "store", "reasoning"} == set(json.loads(found.body))
+    assert ("max_tokens", "temperature") == found.dropped
+
+
 @pytest.mark.parametrize(
     ("media", "expected"),
     [

@@ -112,10 +112,11 @@ def test_references_are_kept_as_what_they_name() -> None:
     assert [call, {"role": "user", "content": "a"}] == json.loads(kept.input)
 
 
-@pytest.mark.parametrize("reply", [{}, {"id": None}, {"id": ""}])
-def test_a_response_without_an_id_cannot_be_kept(reply: dict[str, Any]) -> None:
+@pytest.mark.parametrize("reply", [b"", b"{}", b"[]", b'{"id": null}', b'{"id": ""}', b"\xff"])
+def test_a_response_without_an_id_cannot_be_kept(reply: bytes) -> None:
+    """Also where nothing came that is a response."""
     with pytest.raises(Garbled):
-        kept_items(asked(), json.dumps(reply).encode())
+        kept_items(asked(), reply)
 
 
 def test_kept_input_is_listed_in_the_formats_own_form() -> None:

@@ -200,6 +200,10 @@ def test_ids_of_kept_things_reach_no_provider(members: dict[str, Any], param: st
             {"tool_choice": {"type": "function", "name": "f"}},
         ),
         ({"text": {"verbosity": "concise"}}, {"text": {"verbosity": "low"}}),
+        (
+            {"text": {"format": {"type": "json_schema", "json_schema": {"name": "n"}}}},
+            {"text": {"format": {"type": "json_schema", "name": "n", "schema": {}}}},
+        ),
         ({"text": {"verbosity": "verbose", "new": 1}}, {"text": {"verbosity": "high", "new": 1}}),
         (
             {"response_format": {"type": "json_object"}},
@@ -264,6 +268,17 @@ def test_other_ways_to_say_it_become_the_formats_own(
 
     assert sent == {name: found[name] for name in sent}
     assert found.keys().isdisjoint({"max_tokens", "response_format"})
+
+
+def test_what_our_answers_add_does_not_go_to_a_provider() -> None:
+    """The nested form of a citation is for callers; the flat one is the format's own."""
+    flat = {"type": "url_citation", "url": "https://a", "start_index": 0, "end_index": 1}
+    text = {"type": "output_text", "text": "a", "logprobs": []}
+    item = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed"}
+    both = {**flat, "url_citation": flat}
+
+    sent = passed(input=[{**item, "content": [{**text, "annotations": [both]}]}])["input"]
+    assert [{**item, "content": [{**text, "annotations": [flat]}]}] == sent
 
 
 def test_state_is_asked_for_where_there_is_thought() -> None:

@@ -37,6 +37,7 @@ def understood(**members: Any) -> Chat:
 
 
 STRICT = {"strict": True}
+PICTURE = {"type": "input_image", "image_url": "https://a.example/b"}
 
 
 def turns(*items: dict[str, Any]) -> tuple[Turn, ...]:
@@ -181,6 +182,7 @@ def test_parts_of_what_a_caller_says(part: dict[str, Any], expected: Any) -> Non
         ({"tools": [{"type": "function", "name": "f"}, {"type": "web_search"}]}, "tools[1]"),
         ({"tools": [{"type": "mcp", "server_label": "a"}]}, "tools[0]"),
         ({"tool_choice": {"type": "web_search"}}, "tool_choice"),
+        ({"input": [{"role": "developer", "content": [PICTURE]}]}, "input[0].content"),
     ],
 )  # fmt: skip
 def test_what_no_other_format_can_say_is_refused_by_name(
@@ -336,7 +338,7 @@ def test_what_asks_for_nothing_is_not_listed() -> None:
     chat = understood(
         include=["reasoning.encrypted_content"],
         truncation="disabled",
-        stream_options={"include_obfuscation": False},
+        stream_options={"include_obfuscation": False, "include_usage": True},
         top_logprobs=0,
         max_tool_calls=None,
     )

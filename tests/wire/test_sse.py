@@ -59,6 +59,9 @@ def test_events_are_read_as_the_standard_says(said: bytes, heard: list[SseEvent]
                 b"\n\n",
                 b":",
                 b"event: x",
+                b"event: x\ndata: a\n\n",
+                b"event: ",
+                b"\ndata: ",
                 b"\xc3\xa9",
                 b"\xef\xbb\xbf",
             ]

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from apertura.api.parts import Parts
-from apertura.domain import keys, limits
+from apertura.domain import keys, limits, model_ids
 from apertura.domain.identity import Caller
 from apertura.domain.limits import Standing
 from apertura.domain.routing import Route
@@ -68,12 +68,19 @@ def _call(
     """The call that a question amounts to, and the route it may take."""
     asked = question.request.model
     route = parts.current.routes.route(asked, operation)
-    model = route.model.id
     if caller.policy.models:
-        keys.check_model(caller.policy, asked if asked in caller.policy.models else model)
+        check_allowed(parts, caller, asked, route)
     budget = _budget(exchange, parts.settings.timeout_call)
-    call = Call(exchange.id, caller, operation, model, question.stream, started, budget)
+    call = Call(exchange.id, caller, operation, route.model.id, question.stream, started, budget)
     return call, route
+
+
+def check_allowed(parts: Parts, caller: Caller, asked: str, route: Route) -> None:
+    """May the key ask for this model, by this name or another of it? Raises: Forbidden."""
+    allowed = caller.policy.models
+    catalog = parts.current.routes.catalog
+    if allowed and asked not in allowed and not model_ids.allows(allowed, route.model.id, catalog):
+        keys.check_model(caller.policy, route.model.id)
 
 
 def reply_head(exchange: Exchange, standing: Standing | None) -> Head:

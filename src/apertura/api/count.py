@@ -14,10 +14,9 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Raw
 
-from apertura.api.calls import check_request, reply_head
+from apertura.api.calls import check_allowed, check_request, reply_head
 from apertura.api.parts import Parts
 from apertura.api.reply import reply_json
-from apertura.domain import keys
 from apertura.errors import AperturaError
 from apertura.relay.exchange import Exchange
 from apertura.wire import anthropic_messages, tokens
@@ -43,7 +42,7 @@ async def count(parts: Parts, exchange: Exchange, read: Read, name: str) -> None
     try:
         asked, members = read()
         route = parts.current.routes.route(asked, "chat")
-        keys.check_model(caller.policy, route.model.id)
+        check_allowed(parts, caller, asked, route)
     except AperturaError:
         parts.admission.admit(caller, address, "")
         raise

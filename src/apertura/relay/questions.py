@@ -17,7 +17,7 @@ from apertura.relay.question import Keep
 from apertura.wire import estimate
 from apertura.wire.chat import Chat, ChatRequest
 from apertura.wire.dialect import CallFacts, Expressed, Inbound, ReplyFacts, Tap, Target
-from apertura.wire.dialects import OUTBOUND, PASSING
+from apertura.wire.dialects import LEFT_OUT, OUTBOUND, PASSING
 from apertura.wire.events import CONTENT, Event, Reasoning, Refusal, Text, ToolCall, UsageReported
 from apertura.wire.passing import TranslatingTap
 from apertura.wire.responses_encoder import ResponsesEncoder
@@ -84,6 +84,8 @@ class ChatQuestion:
         self.extra = b""
         if self.name in offer.dialects:
             self.extra = self.beta
+            if self.name in LEFT_OUT:
+                self.dropped = LEFT_OUT[self.name](self.request)
             return PASSING[self.name].render(
                 self.request, model=offer.upstream_model, ask_usage=offer.provider.ask_usage
             )

@@ -84,9 +84,9 @@ class Blocks:
         self._open[index] = opened
         if opened.kind == "text":
             self._cite(opened, *(block.citations or ()))
-            events += self._text(opened, block.text)
+            events += self._text(block.text)
         elif opened.kind == "thinking":
-            events += self._think(opened, block.thinking)
+            events += self._think(block.thinking)
             self._sign(opened, block.signature)
         elif opened.kind == "redacted":
             opened.data = block.data or ""
@@ -109,10 +109,10 @@ class Blocks:
         if opened.kind == "text":
             if delta.citation is not None:
                 self._cite(opened, delta.citation)
-            return self._text(opened, delta.text)
+            return self._text(delta.text)
         if opened.kind == "thinking":
             self._sign(opened, delta.signature)
-            return self._think(opened, delta.thinking)
+            return self._think(delta.thinking)
         if opened.kind == "tool" and delta.partial_json:
             opened.said = True
             return [ToolCall(index=opened.call, arguments=delta.partial_json)]
@@ -138,13 +138,13 @@ class Blocks:
         """The answer is over: so are its blocks."""
         return [event for index in sorted(self._open) for event in self.end(index)]
 
-    def _text(self, opened: _Open, text: str | None) -> list[Event]:
+    def _text(self, text: str | None) -> list[Event]:
         if not text:
             return []
         self._written += len(text)
         return [Text(text=text)]
 
-    def _think(self, opened: _Open, text: str | None) -> list[Event]:
+    def _think(self, text: str | None) -> list[Event]:
         if not text:
             return []
         self._written = 0

@@ -26,7 +26,6 @@ from apertura.wire.openai_shapes import (
     Unit,
 )
 
-Text = Annotated[str, Meta(min_length=1)]
 Effort = Literal["low", "medium", "high", "xhigh", "max"]
 
 

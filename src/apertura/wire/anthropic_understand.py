@@ -116,7 +116,16 @@ def _others(request: ChatRequest, body: Body) -> dict[str, Raw]:
     }
     if body.service_tier != "standard_only":  # the others ask for nothing
         others.pop("service_tier", None)
+    if any(_asks_to_cite(message) for message in body.messages):
+        others["messages.citations"] = Raw(b"true")
     return others
+
+
+def _asks_to_cite(message: Message) -> bool:
+    """Whether answers shall quote a document of this turn, which only this format's models do."""
+    blocks = message.content if isinstance(message.content, list) else []
+    asked = [block.citations for block in blocks if block.type in ("document", "search_result")]
+    return any(isinstance(one, dict) and bytes(one.get("enabled", b"")) == b"true" for one in asked)
 
 
 def _system(body: Body) -> tuple[TextPart, ...]:

@@ -64,18 +64,14 @@ def express(chat: Chat, target: Target) -> Expressed:
         body["additionalModelRequestFields"] = more
     if writer.lost_marks:
         dropped.append("cache_control")
-    if chat.parallel_tools is False:
-        dropped.append(fates.name_of(chat, "parallel_tools"))
-    if chat.user is not None:
-        dropped.append(fates.name_of(chat, "user"))
     return Expressed(body=_encode(body), dropped=tuple(dict.fromkeys([*said.dropped, *dropped])))
 
 
 def _for_family(chat: Chat, model: str, dropped: list[str]) -> Chat:
-    """The request without what only one family of models takes, if this is of another."""
-    if _THINKS.search(model):
-        return chat
-    lost = [name for name in ("reasoning", "top_k") if getattr(chat, name) is not None]
+    """The request without what this API cannot say, or this family of models does not take."""
+    lost = [name for name in ("parallel_tools", "user") if getattr(chat, name) not in (None, True)]
+    if not _THINKS.search(model):
+        lost += [name for name in ("reasoning", "top_k") if getattr(chat, name) is not None]
     dropped += [fates.name_of(chat, name) for name in lost]
     return msgspec.structs.replace(chat, **dict.fromkeys(lost))
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from apertura.domain.usage import Usage, tidy
 from apertura.errors import AperturaError, BadRequest, Garbled, RateLimited
@@ -79,7 +79,7 @@ class _Delta(Struct, gc=False, rename="camel"):
     text: str | None = None
     tool_use: _Input | None = None
     reasoning_content: _Thought | None = None
-    citation: Raw | None = None
+    citation: Raw | UnsetType = UNSET
 
 
 class _TextDelta(Struct, gc=False, rename="camel"):
@@ -90,6 +90,22 @@ class _TextDelta(Struct, gc=False, rename="camel"):
 
 
 _decode_delta = msgspec.json.Decoder(_TextDelta).decode
+
+
+def _loosely(found: dict[str, Any]) -> _TextDelta:
+    """What can be understood where members have types that the format does not know."""
+    delta = _dict(found.get("delta"))
+    thought, call = _dict(delta.get("reasoningContent")), _dict(delta.get("toolUse"))
+    return _TextDelta(
+        delta=_Delta(
+            text=_text(delta.get("text")),
+            tool_use=_Input(input=_text(call.get("input"))),
+            reasoning_content=_Thought(
+                text=_text(thought.get("text")), signature=_text(thought.get("signature"))
+            ),
+        ),
+        content_block_index=_index(found),
+    )
 
 
 class _Answer:
@@ -136,8 +152,7 @@ class _Answer:
             payload.isascii() or payload.decode()
             found = _decode_delta(payload)
         except _NOT_READ:
-            any_json(payload)  # JSON at least; what has an unknown type is skipped
-            return
+            found = _loosely(_dict(any_json(payload)[0]))
         delta, block = found.delta, found.content_block_index
         if delta is None:
             return
@@ -148,7 +163,7 @@ class _Answer:
             self.events.append(ToolCall(index=self._calls[block], arguments=piece))
         if delta.reasoning_content is not None:
             self._thought(delta.reasoning_content, block)
-        if delta.citation is not None:
+        if delta.citation is not UNSET:
             self.cite(_dict(any_json(delta.citation)[0]))
 
     def _thought(self, found: _Thought, block: int) -> None:

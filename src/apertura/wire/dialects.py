@@ -6,20 +6,23 @@ What it is not: a format. The rule that keeps it honest: the names are those of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from apertura.wire import (
     anthropic_messages,
+    bedrock_converse,
     gemini,
     openai_chat,
     openai_completions,
     openai_responses,
 )
+from apertura.wire.chat import ChatRequest
 from apertura.wire.dialect import Inbound, Outbound, Passing
 
 OUTBOUND: Final[Mapping[str, Outbound]] = {
     "anthropic_messages": anthropic_messages,
+    "bedrock_converse": bedrock_converse,
     "gemini": gemini,
     "openai_chat": openai_chat,
     "openai_responses": openai_responses,
@@ -42,3 +45,8 @@ PASSING: Final[Mapping[str, Passing]] = {
     "openai_responses": openai_responses,
 }
 """What both may speak."""
+
+LEFT_OUT: Final[Mapping[str, Callable[[ChatRequest], tuple[str, ...]]]] = {
+    "anthropic_messages": anthropic_messages.left_out,
+}
+"""What a request loses although it passes: callers of this format may say more than it knows."""

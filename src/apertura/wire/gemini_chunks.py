@@ -26,7 +26,7 @@ class Blob(Struct, gc=False, rename="camel"):
 class Call(Struct, gc=False):
     name: str | None = None
     id: str | None = None
-    args: Raw | None = None
+    args: Raw | UnsetType = UNSET
 
 
 class Code(Struct, gc=False):
@@ -178,7 +178,7 @@ def _part(found: dict[str, Any]) -> Part:
 def _call(found: dict[str, Any]) -> Call:
     args = found.get("args")
     try:
-        said = Raw(_encode(args)) if isinstance(args, dict) else None
+        said = Raw(_encode(args)) if isinstance(args, dict) else UNSET
     except RecursionError:
         raise Garbled("The provider sent arguments that are nested too deeply.") from None
     return Call(name=_text(found.get("name")), id=_text(found.get("id")), args=said)

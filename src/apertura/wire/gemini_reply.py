@@ -207,9 +207,9 @@ class Reading:
         )
 
 
-def _arguments(args: msgspec.Raw | None) -> str:
+def _arguments(args: msgspec.Raw | msgspec.UnsetType) -> str:
     """Arguments as JSON text: the same, whether a whole reply or a stream brought them."""
-    if args is None or bytes(args) == b"null":
+    if args is msgspec.UNSET or bytes(args)[:1] != b"{":
         return "{}"
     try:
         return msgspec.json.format(bytes(args), indent=-1).decode()

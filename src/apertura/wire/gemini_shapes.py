@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Struct
 
 from apertura.wire.openai_shapes import Name, Object, Penalty, Tokens, Unit
 
@@ -101,7 +101,7 @@ class Tool(Struct, gc=False, rename="camel"):
     google_maps: Object | None = None
     computer_use: Object | None = None
     file_search: Object | None = None
-    mcp_servers: Raw | None = None
+    mcp_servers: list[Object] | None = None
 
 
 class CallingConfig(Struct, gc=False, rename="camel"):

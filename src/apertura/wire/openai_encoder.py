@@ -33,6 +33,7 @@ from apertura.wire.events import (
     Event,
     Failed,
     Finished,
+    FinishReason,
     Media,
     Reasoning,
     Refusal,
@@ -97,6 +98,7 @@ class ChatEncoder:
         self._head = _head(call, _NOT_STARTED)
         self._voices: dict[int, _Voice] = {}
         self._arguments = 0
+        self._first_way = _first_way(call)
         self._failed = False
 
     def feed(self, events: list[Event]) -> bytes:
@@ -237,15 +239,20 @@ class ChatEncoder:
 
     def _ended(self, event: Finished, voice: _Voice) -> bytes:
         out = [self._placed(voice)]
-        for position, (index, pieces) in enumerate(voice.calls.items()):
+        calls: list[Delta] = []
+        for index, pieces in voice.calls.items():
             (call,) = fold(pieces).choices[voice.index].calls.values()
-            said = {"index": position, **_call(call, voice.extras.get(index))}
-            out.append(self._delta(voice, {"tool_calls": [said]}))
+            calls.append(_call(call, voice.extras.get(index)))
+        if calls and self._first_way:
+            out.append(self._delta(voice, {"function_call": calls[0]["function"]}))
+        else:
+            for index, said in enumerate(calls):
+                out.append(self._delta(voice, {"tool_calls": [{"index": index, **said}]}))
         voice.calls = {}
         if not voice.begun:
             out.append(self._delta(voice, {"content": ""}))
         voice.running = None
-        return b"".join(out) + self._delta(voice, {}, event.reason)
+        return b"".join(out) + self._delta(voice, {}, _reason(event.reason, self._first_way))
 
 
 _END = b"}\n\n"
@@ -266,7 +273,17 @@ def _identity(call: CallFacts, started: Started, kind: str) -> dict[str, object]
     }
 
 
-def _call(call: CallPart, extra: object) -> dict[str, object]:
+def _first_way(call: CallFacts) -> bool:
+    """Whether the caller knows the format's first way to call alone: one function at a time."""
+    members = call.request.members if call.request is not None else {}
+    return "functions" in members and "tools" not in members
+
+
+def _reason(reason: FinishReason, first_way: bool) -> str:
+    return "function_call" if first_way and reason == "tool_calls" else reason
+
+
+def _call(call: CallPart, extra: object) -> Delta:
     function = {"name": call.name, "arguments": call.arguments or "{}"}
     said: dict[str, object] = {"id": call.id, "type": "function", "function": function}
     return said if extra is None else {**said, EXTRA: extra}
@@ -333,14 +350,15 @@ def _whole(index: int, choice: AnsweredChoice, call: CallFacts) -> dict[str, obj
         "refusal": choice.refusal or None,
         **_members(choice, call),
     }
-    return {"index": index, "message": message, "logprobs": None, "finish_reason": choice.reason}
+    reason = _reason(choice.reason, _first_way(call))
+    return {"index": index, "message": message, "logprobs": None, "finish_reason": reason}
 
 
 def _members(choice: AnsweredChoice, call: CallFacts) -> dict[str, object]:
     """The members of a message that most have not."""
     carrier = Carrier()
     details: list[object] = []
-    calls: list[object] = []
+    calls: list[Delta] = []
     cited: list[object] = []
     chars = 0
     for part in choice.parts:
@@ -362,12 +380,14 @@ def _members(choice: AnsweredChoice, call: CallFacts) -> dict[str, object]:
     details += carrier.placed(offset=chars)
     media = [part for part in choice.parts if isinstance(part, MediaPart)]
     sounds = [_audio(part, call) for part in media if part.kind == "audio" and part.data]
+    first_way = bool(calls) and _first_way(call)
     found: dict[str, object] = {
         "reasoning_content": choice.reasoning,
         "reasoning_details": details,
         "annotations": cited,
         "images": [_image(part) for part in media if part.kind == "image"],
         "audio": sounds[0] if sounds else None,
-        "tool_calls": calls,
+        "function_call": calls[0]["function"] if first_way else None,
+        "tool_calls": None if first_way else calls,
     }
     return {name: value for name, value in found.items() if value}

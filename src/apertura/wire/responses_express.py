@@ -44,6 +44,14 @@ LEAST_OUTPUT = 16
 _EFFORTS = {"max": "xhigh"}
 _SHOWN = ("auto", "concise", "detailed")
 
+_FIELDS = {
+    "max_output_tokens": "max_output",
+    "parallel_tool_calls": "parallel_tools",
+    "prompt_cache_key": "cache_key",
+    "text": "format",
+}
+"""The format's names of our fields, where they differ."""
+
 Said = dict[str, object]
 
 
@@ -62,9 +70,10 @@ def express(chat: Chat, target: Target) -> Expressed:
         body["text"] = text
     named = (("user", chat.user), ("metadata", chat.metadata), ("prompt_cache_key", chat.cache_key))
     body |= {name: value for name, value in named if value is not None}
-    for name in target.unknown & body.keys():
+    for name in sorted(target.unknown & body.keys()):
         del body[name]
-        dropped.append(_OURS.get(name, name))
+        if name != "include":  # that is our wish, not the caller's
+            dropped.append(fates.name_of(chat, _FIELDS.get(name, name)))
     return Expressed(body=_encode(body), dropped=tuple(dict.fromkeys(dropped)))
 
 
@@ -235,13 +244,13 @@ class _Input:
 
     def _result(self, part: ResultPart) -> Said:
         said: Said = {"type": "function_call_output", "call_id": part.call_id}
-        if part.is_error:  # the format has no other word for it
-            part = msgspec.structs.replace(part, parts=(TextPart(text="Error:"), *part.parts))
         texts = [found.text for found in part.parts if isinstance(found, TextPart)]
+        head = "Error: " if part.is_error else ""  # the format has no other word for it
         if len(texts) == len(part.parts):
-            said["output"] = "\n".join(texts)
+            said["output"] = head + "\n".join(texts)
         else:
-            found = (self._input(one) for one in part.parts)
+            parts = (TextPart(text=head), *part.parts)
+            found = (self._input(one) for one in parts)
             said["output"] = [one for one in found if one is not None]
         return said
 

@@ -83,11 +83,14 @@ def kept_items(
 
     Raises: Garbled, for a response without an id.
     """
-    response: dict[str, Any] = dict(decode_members(reply))
-    before = previous_id(request)
-    named = msgspec.json.decode(response.get("id", Raw(b"null")))
+    try:
+        response: dict[str, Any] = dict(decode_members(reply))
+        named = msgspec.json.decode(response.get("id", Raw(b"null")))
+    except faults.NOT_READ:
+        named = None
     if not isinstance(named, str) or not named:
         raise Garbled("The provider sent a response without an id.")
+    before = previous_id(request)
     # A provider keeps nothing for us, and says so; this response is kept here.
     response |= {"store": True, "previous_response_id": before}
     return KeptItems(

@@ -24,8 +24,8 @@ _encode = msgspec.json.Encoder().encode
 _decode_items = msgspec.json.Decoder(list[Raw]).decode
 
 ENCRYPTED = "reasoning.encrypted_content"
-_OLD = re.compile(rb'"type"\s*:\s*"(?:text|image|reasoning)"')
-"""An item without any of these types within needs no mending."""
+_OLD = re.compile(rb'"type"\s*:\s*"(?:text|image|reasoning)"|"url_citation"\s*:')
+"""An item without any of these types or members within needs no mending."""
 
 
 def mend(members: Mapping[str, Raw], body: Body) -> dict[str, object]:
@@ -143,14 +143,27 @@ def _goes_back(item: dict[str, Any]) -> bool:
     return bool(item.get("content"))
 
 
+def _annotations(part: dict[str, Any]) -> list[dict[str, Any]]:
+    found = part.get("annotations")
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
 def _is_old(part: object) -> bool:
-    return isinstance(part, dict) and part.get("type") in ("text", "image")
+    return isinstance(part, dict) and (
+        part.get("type") in ("text", "image")
+        or any("url_citation" in one for one in _annotations(part))
+    )
 
 
 def _part(part: object, written_by: str) -> object:
     """A part of the older forms, in the format's own."""
     if not isinstance(part, dict) or not _is_old(part):
         return part
+    if part["type"] not in ("text", "image"):
+        cited = [{**one} for one in _annotations(part)]
+        for one in cited:
+            one.pop("url_citation", None)  # ours, for clients that look for it there
+        return {**part, "annotations": cited}
     if part["type"] == "text":
         return {"type": written_by, "text": part.get("text", "")}
     url = part.get("image_url")

@@ -128,7 +128,8 @@ def _others(request: ChatRequest, body: Body) -> dict[str, Raw]:
         known |= {"truncation"}
     if set(body.include or ()) <= {ENCRYPTED}:  # our encoder shows state unasked
         known |= {"include"}
-    if not any(bytes(raw) == b"true" for raw in (body.stream_options or {}).values()):
+    padding = (body.stream_options or {}).get("include_obfuscation")
+    if padding is None or bytes(padding) != b"true":
         known |= {"stream_options"}
     if not body.top_logprobs:
         known |= {"top_logprobs"}
@@ -208,8 +209,7 @@ def _conversation(body: Body) -> tuple[tuple[TextPart, ...], tuple[Turn, ...]]:
         turns.add("user", [TextPart(text=body.input)])
     for place, item in items_of(body):
         if isinstance(item, Message) and item.role in ("system", "developer"):
-            parts = list(_heard(item, place))
-            words = [part for part in parts if isinstance(part, TextPart)]
+            words = list(_instructed(item, place))
             if turns.begun:
                 turns.add("system", list(words))
             else:
@@ -304,6 +304,14 @@ def _heard(item: Message, place: str) -> Iterator[TextPart | MediaPart]:
         yield TextPart(text=item.content)
     else:
         yield from _parts(item.content, f"{place}.content")
+
+
+def _instructed(item: Message, place: str) -> Iterator[TextPart]:
+    """What the caller's application says; other formats have words alone for it."""
+    for part in _heard(item, place):
+        if not isinstance(part, TextPart):
+            raise faults.invalid(f"{place}.content", "must be text alone for this model")
+        yield part
 
 
 def _answered(item: Message, place: str) -> Iterator[Part]:

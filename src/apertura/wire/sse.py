@@ -55,6 +55,23 @@ def canonical(data: bytes) -> list[bytes] | None:
     return None if LF in b"".join(parts) else parts
 
 
+def named(data: bytes) -> list[SseEvent] | None:
+    """The same for events of two lines, `event: …` and `data: …`, as some formats have them."""
+    end = len(data) - 2
+    if data[:7] != b"event: " or data[end:] != b"\n\n" or CR in data or end > EVENT_MAX:
+        return None
+    parts = [part.split(b"\ndata: ") for part in data[7:end].split(b"\n\nevent: ")]
+    if data.count(LF) != 3 * len(parts) or any(len(p) != 2 or not p[0] for p in parts):
+        return None
+    return [SseEvent(said, name) for name, said in parts]
+
+
+def quick(data: bytes) -> list[SseEvent] | None:
+    """The events of bytes that are framed in one of the two usual ways; else None."""
+    parts = canonical(data)
+    return named(data) if parts is None else list(map(SseEvent, parts))
+
+
 class Reader:
     """Bytes in, whole events out. Comments, `id` and `retry` are read over.
 
@@ -76,10 +93,10 @@ class Reader:
     def feed(self, data: bytes) -> list[SseEvent]:
         """The events that these bytes complete. Raises: Garbled, for an event past `EVENT_MAX`."""
         if self.idle:
-            parts = canonical(data)
-            if parts is not None:
+            events = quick(data)
+            if events is not None:
                 self.at_start = False
-                return list(map(SseEvent, parts))
+                return events
             return self._cut(data)
         end = data.find(b"\n\n") + 2
         if end < 2 or end == len(data):
@@ -89,11 +106,11 @@ class Reader:
     def _cut(self, data: bytes) -> list[SseEvent]:
         """The quick way for the whole events, the careful way for the part that is left."""
         end = data.rfind(b"\n\n") + 2
-        parts = canonical(data[:end]) if 2 <= end < len(data) else None
-        if parts is None:
+        events = quick(data[:end]) if 2 <= end < len(data) else None
+        if events is None:
             return self._lines(data)
         self.at_start = False
-        return list(map(SseEvent, parts)) + self._lines(data[end:])
+        return events + self._lines(data[end:])
 
     def _lines(self, data: bytes) -> list[SseEvent]:
         """The careful way: line by line."""

@@ -53,6 +53,11 @@ test("tool and its result, as streams", async () => {
   checkCall(about.tool, calls[0]);
 });
 
+test("completion of a text", async () => {
+  const answer = await generateText({ model: provider.completionModel(model), prompt: hello });
+  checkWords(hello, answer.text);
+});
+
 test("embeddings", { skip: !about.embedders.includes(model) }, async () => {
   const { embeddings } = await embedMany({
     model: provider.embeddingModel(model),
