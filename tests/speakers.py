@@ -11,7 +11,7 @@ framed and ordered as the format says. What it is not: the real clients (`tests/
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +75,8 @@ class Speaker:
 
     def error_inside(self, answer: Answer) -> tuple[str, str]:
         """Type (none in Responses) and code of the error that ends a stream."""
-        said = items(answer)[-1]
+        last = answer.body[answer.body.rfind(b"data: ") + 6 :]
+        said = json.loads(last) if streamed(answer) else items(answer)[-1]
         if self.name == "openai_responses":
             assert set(said) == {"type", "code", "message", "param", "sequence_number"}
             assert said["type"] == "error" and said["message"]
@@ -133,44 +134,59 @@ def message_body(model: str, stream: bool) -> Said:
 def read_message(answer: Answer) -> Said:
     if not streamed(answer):
         return _of_message(answer.json, done=answer.json["type"] == "message")
-    message: Said = {"content": [], "usage": {}}
-    opened = done = False
+    heard = _Message()
     for kind, said in named(answer):
-        assert not done
-        blocks = message["content"]
-        match kind:
-            case "message_start":
-                message = said["message"]
-                assert message["content"] == [] and message["stop_reason"] is None
-            case "content_block_start":
-                assert not opened and said["index"] == len(blocks)
-                opened = True
-                blocks.append({**said["content_block"], "json": ""})
-            case "content_block_delta":
-                assert opened and said["index"] == len(blocks) - 1
-                delta = said["delta"]
-                if delta["type"] == "text_delta":
-                    blocks[-1]["text"] += delta["text"]
-                elif delta["type"] == "input_json_delta":
-                    blocks[-1]["json"] += delta["partial_json"]
-            case "content_block_stop":
-                assert opened and said["index"] == len(blocks) - 1
-                opened = False
-                if blocks[-1]["json"]:
-                    blocks[-1]["input"] = json.loads(blocks[-1]["json"])
-            case "message_delta":
-                assert not opened
-                message |= said["delta"]
-                message["usage"] = {**message["usage"], **said["usage"]}
-            case "message_stop":
-                done = True
-            case _:
-                assert kind in ("ping", "error")
-    return _of_message(message, done=done)
+        assert not heard.done
+        heard.take(kind, said)
+    return _of_message(heard.whole(), done=heard.done)
+
+
+class _Message:
+    """A message, heard event by event."""
+
+    def __init__(self) -> None:
+        self.message: Said = {"content": [], "usage": {}}
+        self.pieces: list[list[str]] = []
+        self.opened = self.done = False
+
+    def take(self, kind: str, said: Said) -> None:
+        if kind.startswith("content_block_"):
+            self._take_block(kind, said)
+        elif kind == "message_start":
+            self.message = said["message"]
+            assert self.message["content"] == [] and self.message["stop_reason"] is None
+        elif kind == "message_delta":
+            assert not self.opened
+            self.message |= said["delta"]
+            self.message["usage"] = {**self.message.get("usage", {}), **said.get("usage", {})}
+        else:
+            assert kind in ("message_stop", "ping", "error")
+            self.done = kind == "message_stop"
+
+    def _take_block(self, kind: str, said: Said) -> None:
+        blocks = self.message["content"]
+        if kind == "content_block_start":
+            assert not self.opened
+            self.opened = True
+            blocks.append(said["content_block"])
+            self.pieces.append([])
+        assert self.opened and said["index"] == len(blocks) - 1
+        if kind == "content_block_delta":
+            _, *values = said["delta"].values()
+            self.pieces[-1] += values
+        self.opened = kind != "content_block_stop"
+
+    def whole(self) -> Said:
+        for block, pieces in zip(self.message["content"], self.pieces, strict=True):
+            if block["type"] == "text":
+                block["text"] += "".join(pieces)
+            elif block["type"] == "tool_use" and any(pieces) and (self.done or not self.opened):
+                block["input"] = json.loads("".join(pieces))
+        return self.message
 
 
 def _of_message(message: Said, *, done: bool) -> Said:
-    used = message["usage"]
+    used = message.get("usage") or {}
     taken = sum(v for name, v in used.items() if name.endswith("input_tokens") and v)
     blocks = message["content"]
     return {
@@ -238,24 +254,28 @@ def gemini_body(model: str, stream: bool) -> Said:
 
 
 def read_generated(answer: Answer) -> Said:
-    said: Said = {"text": "", "calls": [], "done": False, "finish": None}
+    said: Said = {"calls": [], "done": False, "finish": None}
+    texts: list[str] = []
     for event in items(answer):
         if "error" in event:
             break
         assert not said["done"]
-        used = event.get("usageMetadata")
-        if used:
+        if used := event.get("usageMetadata"):
             given = used.get("candidatesTokenCount", 0) + used.get("thoughtsTokenCount", 0)
             said["usage"] = (used.get("promptTokenCount", 0), given)
         for candidate in event.get("candidates", ()):
             for part in candidate.get("content", {}).get("parts", ()):
-                if not part.get("thought"):
-                    said["text"] += part.get("text", "")
-                if called := part.get("functionCall"):
-                    said["calls"].append((called["name"], called.get("args", {})))
+                _take_part(part, texts, said["calls"])
             if finish := candidate.get("finishReason"):
                 said |= {"done": True, "finish": finish}
-    return said
+    return {**said, "text": "".join(texts)}
+
+
+def _take_part(part: Said, texts: list[str], calls: list[tuple[str, Said]]) -> None:
+    if not part.get("thought"):
+        texts.append(part.get("text", ""))
+    if called := part.get("functionCall"):
+        calls.append((called["name"], called.get("args", {})))
 
 
 # --- OpenAI's chat, and the older completions ---
@@ -273,7 +293,8 @@ def text_body(model: str, stream: bool) -> Said:
 
 
 def read_chat(answer: Answer) -> Said:
-    said: Said = {"text": "", "finish": None, "done": answer.done or not streamed(answer)}
+    said: Said = {"finish": None, "done": answer.done or not streamed(answer)}
+    texts: list[str] = []
     calls: dict[int, list[str]] = {}
     for event in items(answer):
         if "error" in event:
@@ -283,16 +304,18 @@ def read_chat(answer: Answer) -> Said:
             said["usage"] = (used["prompt_tokens"], used["completion_tokens"])
         for choice in event["choices"]:
             part = choice.get("message") or choice.get("delta") or choice
-            said["text"] += part.get("content") or part.get("text") or ""
-            for place, call in enumerate(part.get("tool_calls") or ()):
-                known = calls.setdefault(call.get("index", place), ["", ""])
-                known[0] += call["function"].get("name") or ""
-                known[1] += call["function"].get("arguments") or ""
+            texts.append(part.get("content") or part.get("text") or "")
+            _take_calls(part.get("tool_calls") or (), calls)
             said["finish"] = choice.get("finish_reason") or said["finish"]
-    said["calls"] = [
-        (name, json.loads(arguments)) for _, (name, arguments) in sorted(calls.items())
-    ]
-    return said
+    called = [(name, json.loads(arguments)) for _, (name, arguments) in sorted(calls.items())]
+    return {**said, "text": "".join(texts), "calls": called}
+
+
+def _take_calls(deltas: Sequence[Said], calls: dict[int, list[str]]) -> None:
+    for place, call in enumerate(deltas):
+        known = calls.setdefault(call.get("index", place), ["", ""])
+        known[0] += call["function"].get("name") or ""
+        known[1] += call["function"].get("arguments") or ""
 
 
 _OPENAI: dict[int, str] = {}

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from dialect_table import page as dialects_page
 from msgspec import inspect as shapes
 from reference_text import (
     ARGUMENTS,
@@ -435,6 +436,7 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 PAGES: dict[str, Callable[[], str]] = {
+    "dialects.md": dialects_page,
     "settings.md": settings_page,
     "errors.md": errors_page,
     "commands.md": commands_page,

@@ -36,10 +36,13 @@ def ask(
     stream: bool = False,
     tools: bool = False,
     think: bool = False,
+    few: bool = False,
     key: str | None = None,
 ) -> Reply:
-    """One question in the given format."""
+    """One question in the given format; an answer of a few words may do."""
     path, body = _QUESTIONS[dialect](model, words, tools, think)
+    if few:
+        body |= _FEW[dialect]
     if dialect == "gemini":
         path += ":streamGenerateContent?alt=sse" if stream else ":generateContent"
     else:
@@ -114,6 +117,12 @@ def _gemini(model: str, words: str, tools: bool, think: bool) -> tuple[str, dict
     return f"/v1beta/models/{model}", body
 
 
+_FEW: dict[str, dict[str, Any]] = {
+    "openai_chat": {"max_tokens": 8},
+    "openai_responses": {"max_output_tokens": 16},
+    "anthropic_messages": {"max_tokens": 8},
+    "gemini": {"generationConfig": {"maxOutputTokens": 8}},
+}
 _QUESTIONS = {
     "openai_chat": _chat,
     "openai_responses": _responses,

@@ -194,8 +194,6 @@ def test_stream_of_a_response(client: Apertis, model: str) -> None:
 @pytest.mark.parametrize("tools", [TOOLS, FLAT_TOOLS], ids=["nested", "flat"])
 def test_tool_of_a_response(client: Apertis, model: str, tools: Any) -> None:
     """Tools in the format's own flat form, and in the nested one of the documentation."""
-    if tools is TOOLS and model.endswith("openai-responses"):
-        pytest.skip("its own format passes as it is, and the simulators know only the flat form")
     answer = client.responses.create(model=model, input=WEATHER, tools=tools)
     [call] = [item for item in answer.output if item.type == "function_call"]
 

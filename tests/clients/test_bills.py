@@ -10,11 +10,18 @@ from tests.clients.raw import FORMATS, ask
 from tests.simulator.simulators import INPUT_PRICE, OUTPUT_PRICE
 
 CALLS = 2 * len(FORMATS)
+BILLED = ("total_requests", "total_tokens", "used_quota_usd")
 
 
-def test_bill(gateway: Gateway, scripted: str) -> None:
+@pytest.fixture(scope="module")
+def key(gateway: Gateway) -> str:
+    """A key of their own."""
+    return gateway.new_key()[1]
+
+
+def test_bill(gateway: Gateway, key: str, scripted: str) -> None:
     """Two calls in each format, one of them a stream: each costs what the provider counted."""
-    _, key = gateway.new_key()
+    before = gateway.get("/token/usage", key)["data"]
     for asked in FORMATS:
         for stream in (False, True):
             reply = ask(gateway, asked, scripted, HELLO, stream=stream, key=key)
@@ -22,6 +29,7 @@ def test_bill(gateway: Gateway, scripted: str) -> None:
     used = gateway.get("/token/usage", key)["data"]
 
     one = (USAGE[0] * int(INPUT_PRICE) + USAGE[1] * int(OUTPUT_PRICE)) / 1_000_000
-    assert CALLS == used["total_requests"]
-    assert CALLS * sum(USAGE) == used["total_tokens"]
-    assert CALLS * one == pytest.approx(used["used_quota_usd"], abs=1e-12)
+    grown = {name: used[name] - before[name] for name in BILLED}
+    assert CALLS == grown["total_requests"]
+    assert CALLS * sum(USAGE) == grown["total_tokens"]
+    assert CALLS * one == pytest.approx(grown["used_quota_usd"], abs=1e-12)

@@ -113,3 +113,12 @@ def test_bedrock_has_model_and_verb_in_its_url() -> None:
     assert asked(bedrock, "bedrock_converse", stream=True, model="arn:x/y") == (
         "POST /model/arn%3Ax%2Fy/converse-stream"
     )
+
+
+def test_a_refusal_is_read_as_its_provider_means_it() -> None:
+    """Google answers a bad key with 400, Amazon a spent quota: neither is the caller's fault."""
+    key = b'{"error":{"code":400,"message":"bad","details":[{"reason":"API_KEY_INVALID"}]}}'
+    quota = {b"x-amzn-errortype": b"ServiceQuotaExceededException"}
+
+    assert provider_of(row(kind="gemini")).read_error(400, {}, key).status == 502
+    assert provider_of(row(kind="bedrock")).read_error(400, quota, b"{}").status == 429

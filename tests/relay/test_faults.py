@@ -22,7 +22,7 @@ INSIDE = "an error inside the stream"
 
 COST = 9 * 1000 + 3 * 2000
 """Of a good answer, in nano-dollars: what the wall says it used, at the gateway's prices."""
-SMALL: dict[str, object] = {
+SMALL: dict[str, Any] = {
     "timeout_first": 0.4,
     "timeout_idle": 0.4,
     "timeout_total": 1,

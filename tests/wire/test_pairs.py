@@ -276,6 +276,36 @@ def test_a_providers_state_comes_back_byte_for_byte_where_it_stood(
     assert len(order(found)) == 2 * len(states)
 
 
+@pytest.mark.parametrize(("caller", "provider"), PAIRS)
+@given(data=st.data())
+def test_no_state_of_any_answer_is_lost(caller: str, provider: str, data: st.DataObject) -> None:
+    """However many thoughts there are, and between whatever they stand."""
+    events = data.draw(answers(kinds=SPOKEN, families=(ORIGINS[provider],)))
+    parts = fold(events).choices[0].parts
+    assume(parts and isinstance(parts[-1], CallPart))
+    given_back = understood(caller, second_turn(caller, whole(events, caller, provider)))
+    found = history(_understood(provider, OUTBOUND[provider].express(given_back, TARGET).body))
+
+    assert sorted(opaque(found)) == sorted(opaque(list(parts)))
+
+
+def opaque(parts: list[Part]) -> list[tuple[str, str]]:
+    """The states among these parts; entries that hold text alone are none."""
+    return [found for found in order(parts) if found[0] != "call" and '"text"' not in found[1]]
+
+
+def test_a_provider_that_no_caller_speaks_like_gets_its_state_back() -> None:
+    """Converse has Anthropic's, in a place of its own."""
+    states = THOUGHTS["anthropic_messages"][0]
+    events = conversation("anthropic_messages", states)
+    for caller in BOTH:
+        reply = INBOUND[caller].render_reply(events, facts(caller))
+        chat = understood(caller, second_turn(caller, reply))
+        sent = OUTBOUND["bedrock_converse"].express(chat, TARGET).body.decode()
+        marks = [sent.index(mark) for mark in ("SigA+/==", '"f0"', "SigB==", '"f1"')]
+        assert marks == sorted(marks)
+
+
 @pytest.mark.parametrize(("caller", "provider", "states"), TWO_TURNS)
 def test_state_is_never_shown_to_another_provider(
     caller: str, provider: str, states: list[tuple[str, str]]

@@ -86,6 +86,8 @@ def check_allowed(parts: Parts, caller: Caller, asked: str, route: Route) -> Non
 def reply_head(exchange: Exchange, standing: Standing | None) -> Head:
     """What every reply to an admitted call carries."""
     head = b"x-request-id: %b\r\n" % exchange.id.encode()
+    if b"anthropic-version" in exchange.headers:  # where its clients look for the same
+        head += b"request-id: %b\r\n" % exchange.id.encode()
     if standing is not None:
         head += limits.header_lines(standing, time.time())
     exchange.head = head

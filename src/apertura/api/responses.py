@@ -85,6 +85,7 @@ async def _go_on(parts: Parts, caller: Caller, question: ResponsesQuestion) -> M
         if found is None:
             raise _not_found(before, param="previous_response_id")
         items = found
+    _ = question.facts  # from here on kept: replies repeat what was asked, not what is put in
     question.request = responses_history.with_history(request, items, referred)
     return referred
 

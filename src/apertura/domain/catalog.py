@@ -70,8 +70,10 @@ class ProviderRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     auth: str = "bearer"
     ask_usage: bool = True
     """Its streams report usage only when asked (`stream_options`); else it refuses to be asked."""
-    refuses: tuple[str, ...] = ()
-    """Parameters of embeddings that it does not take: `encoding_format`, `task`."""
+    limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """What it calls the most tokens of an answer, in OpenAI's chat format."""
+    unknown: tuple[str, ...] = ()
+    """Parameters of its format that it refuses to be sent, by the format's names."""
     rerank: Literal["usual", "bare", "top_k", "pairs"] = "usual"
     """How it wants to be asked for ranks; see `wire.rerank`."""
     region: str = ""

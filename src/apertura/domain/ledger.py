@@ -1,13 +1,21 @@
 """The books, as values: accounts, entries, transactions, and one function per movement of money.
 
-Double entry: debit positive, credit negative, and a transaction sums to zero. Accounts are named by
-what they hold:
+Double entry: debit positive, credit negative, and a transaction sums to zero in each unit. Accounts
+are named by what they hold:
 
-    processor:<name>      asset       what came in
-    org:<id>:wallet       liability   the prepaid balance of an organization
+    processor:<name>         asset       what came in
+    org:<id>:wallet          liability   the prepaid balance of an organization
+    org:<id>:promo:<id>      liability   a gift, with an expiry
+    org:<id>:plan:<cycle>    liability   a cycle's allowance, in thousandths of a credit
+    contra:plan-credits      income      its other side, in the same
+    contra:promos            income      what gifts cost us
+    revenue:usage            income      what calls cost their callers
+    revenue:plans            income      what plans cost their subscribers
+    cost:<provider>          expense     what calls cost us
+    upstream:<provider>      liability   whom we owe that
+    write-offs               expense     what could not be charged
 
-The other rows of the chart (allowances, revenue, what providers cost) come with the movements that
-touch them. What it is not: where the books are kept (`store`), or what may still be spent.
+What it is not: where the books are kept (`store`), or what may still be spent (`funds`).
 
 The rule that keeps it honest: no transaction exists that does not sum to zero, and none is changed;
 a wrong one is reversed by a new one.
@@ -15,9 +23,21 @@ a wrong one is reversed by a new one.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from apertura.domain.money import NANO_MAX, Nano
+
+Unit = Literal["nano-dollars", "credits"]
+
+REVENUE = "revenue:usage"
+PLANS = "revenue:plans"
+WRITE_OFFS = "write-offs"
+PROMOS = "contra:promos"
+PLAN_CREDITS = "contra:plan-credits"
+_CREDIT_SIDE = ("org:", "revenue:", "upstream:")
+_DEBIT_SIDE = ("processor:", "cost:", "contra:")
 
 
 class Entry(msgspec.Struct, frozen=True, order=True):
@@ -38,7 +58,9 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         assert self.entries, "a transaction moves something"
-        assert sum(entry.amount for entry in self.entries) == 0, "a transaction sums to zero"
+        for unit in ("nano-dollars", "credits"):
+            total = sum(entry.amount for entry in self.entries if unit_of(entry.account) == unit)
+            assert total == 0, f"a transaction sums to zero in {unit}"
         assert all(0 < abs(entry.amount) <= NANO_MAX for entry in self.entries)
         accounts = {entry.account for entry in self.entries}
         assert len(accounts) == len(self.entries), "one entry for each account"
@@ -54,15 +76,34 @@ def wallet(org_id: str) -> str:
     return f"org:{org_id}:wallet"
 
 
+def promo(org_id: str, promo_id: str) -> str:
+    """The account of a gift to an organization."""
+    return f"org:{org_id}:promo:{promo_id}"
+
+
+def wallet_owner(account: str) -> str | None:
+    """The id of the organization whose wallet an account is; None if it is another account."""
+    shelf, _, rest = account.partition(":")
+    owner, _, what = rest.partition(":")
+    return owner if (shelf, what) == ("org", "wallet") else None
+
+
+def unit_of(account: str) -> Unit:
+    """What an account counts."""
+    if account == PLAN_CREDITS or (account.startswith("org:") and ":plan:" in account):
+        return "credits"
+    return "nano-dollars"
+
+
 def natural(account: str, posted: int) -> Nano:
     """A sum of entries, seen from the side on which the account grows: a full wallet is positive.
 
     Raises:
         ValueError: no account is called so.
     """
-    if account.startswith("processor:"):
+    if account.startswith(_DEBIT_SIDE) or account == WRITE_OFFS:
         return Nano(posted)
-    if account.startswith("org:"):
+    if account.startswith(_CREDIT_SIDE):
         return Nano(-posted)
     raise ValueError(f"there is no account {account!r}")
 
@@ -75,11 +116,75 @@ def top_up(
     Raises:
         ValueError: the amount is not positive, or the reference is empty.
     """
-    if not 0 < amount <= NANO_MAX:
-        raise ValueError("a top-up is of more than nothing, and fits 64 bits")
-    if not reference.strip():
-        raise ValueError("a top-up needs a reference")
+    _check("top-up", amount, reference)
     entries = (Entry(processor(via), amount), Entry(wallet(org_id), Nano(-amount)))
     return Transaction(
         id=transaction_id, kind="top-up", reference=reference, entries=entries, at=at
     )
+
+
+def refund(
+    org_id: str, amount: Nano, reference: str, *, transaction_id: str, at: int, via: str = "manual"
+) -> Transaction:
+    """Money goes back out of an organization's wallet. Raises: ValueError, as `top_up`."""
+    _check("refund", amount, reference)
+    entries = (Entry(wallet(org_id), amount), Entry(processor(via), Nano(-amount)))
+    return Transaction(
+        id=transaction_id, kind="refund", reference=reference, entries=entries, at=at
+    )
+
+
+def charge(
+    org_id: str, *, charged: int, written_off: int, reference: str, transaction_id: str, at: int
+) -> Transaction:
+    """Calls were used: their cost is revenue, from the wallet as far as it goes."""
+    assert min(charged, written_off) >= 0
+    moved = {
+        wallet(org_id): charged,
+        WRITE_OFFS: written_off,
+        REVENUE: -(charged + written_off),
+    }
+    entries = tuple(Entry(account, Nano(amount)) for account, amount in moved.items() if amount)
+    return Transaction(id=transaction_id, kind="usage", reference=reference, entries=entries, at=at)
+
+
+def write_off(amount: Nano, reference: str, *, transaction_id: str, at: int) -> Transaction:
+    """Calls were used that nobody is charged for. Raises: ValueError, as `top_up`."""
+    _check("write-off", amount, reference)
+    entries = (Entry(WRITE_OFFS, amount), Entry(REVENUE, Nano(-amount)))
+    return Transaction(
+        id=transaction_id, kind="write-off", reference=reference, entries=entries, at=at
+    )
+
+
+def give(
+    org_id: str, promo_id: str, amount: Nano, reference: str, *, transaction_id: str, at: int
+) -> Transaction:
+    """An organization is given something to spend. Raises: ValueError, as `top_up`."""
+    _check("promo", amount, reference)
+    entries = (Entry(PROMOS, amount), Entry(promo(org_id, promo_id), Nano(-amount)))
+    return Transaction(id=transaction_id, kind="promo", reference=reference, entries=entries, at=at)
+
+
+def owe(
+    provider: str, amount: Nano, reference: str, *, transaction_id: str, at: int
+) -> Transaction:
+    """A provider's calls cost us something. Raises: ValueError, as `top_up`."""
+    _check("cost", amount, reference)
+    entries = (Entry(f"cost:{provider}", amount), Entry(f"upstream:{provider}", Nano(-amount)))
+    return Transaction(id=transaction_id, kind="cost", reference=reference, entries=entries, at=at)
+
+
+def reversal(wrong: Transaction, *, transaction_id: str, at: int) -> Transaction:
+    """Undoes a transaction, which stays in the books; once, as its reference is the wrong one."""
+    entries = tuple(Entry(entry.account, Nano(-entry.amount)) for entry in wrong.entries)
+    return Transaction(
+        id=transaction_id, kind="reversal", reference=wrong.id, entries=entries, at=at
+    )
+
+
+def _check(what: str, amount: int, reference: str) -> None:
+    if not 0 < amount <= NANO_MAX:
+        raise ValueError(f"a {what} is of more than nothing, and fits 64 bits")
+    if not reference.strip():
+        raise ValueError(f"a {what} needs a reference")

@@ -9,9 +9,12 @@ the URL.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import quote
 
+from apertura.errors import AperturaError
 from apertura.providers.base import Ask, HttpProvider
+from apertura.wire import bedrock_converse
 
 
 class Bedrock(HttpProvider):
@@ -23,3 +26,8 @@ class Bedrock(HttpProvider):
         """By model and verb."""
         verb = "converse-stream" if ask.stream else "converse"
         return f"/model/{quote(ask.model, safe='')}/{verb}"
+
+    def read_error(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> AperturaError:
+        """As Amazon says it: with a quota of our account as status 400."""
+        texts = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
+        return bedrock_converse.read_error(status, body, texts)

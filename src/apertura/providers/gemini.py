@@ -9,10 +9,13 @@ The rule that keeps it honest: a model's name goes into the URL only as one that
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from apertura.domain.catalog import CatalogError
+from apertura.errors import AperturaError
 from apertura.providers.base import Ask, Header, HttpProvider, authorization
+from apertura.wire import gemini
 
 VERSION = "/v1beta"
 _NAME = re.compile(r"[A-Za-z0-9][\w.@-]*(?:/[A-Za-z0-9][\w.@-]*)*", re.ASCII)
@@ -37,3 +40,8 @@ class Gemini(HttpProvider):
         if ask.operation != "chat" and self.row.auth == "x-goog-api-key":
             return authorization("bearer", self.row.api_key)
         return super().credentials(ask)
+
+    def read_error(self, status: int, headers: Mapping[bytes, bytes], body: bytes) -> AperturaError:
+        """As Google says it: a bad key of ours as status 400, the time to wait inside the body."""
+        texts = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
+        return gemini.read_error(status, body, texts)

@@ -20,6 +20,7 @@ import msgspec
 
 from apertura.errors import AperturaError, Cut, Garbled, Stalled
 from apertura.relay.inflate import Inflater, inflater
+from apertura.relay.plain_http import PlainReply, plain_reply
 from apertura.relay.steps import Signal
 
 HEAD_BYTES_MOST = 64 * 1024
@@ -34,7 +35,7 @@ after all, and another was set.
 """
 
 
-class Origin(msgspec.Struct, frozen=True):
+class Origin(msgspec.Struct, frozen=True, cache_hash=True):
     """Where a provider listens, and whether its connections are used again."""
 
     scheme: str
@@ -148,6 +149,13 @@ class Reply:
             raise Garbled("The provider's reply is larger than this installation accepts.")
         self._held.append(piece)
 
+    def whole(self, reply: PlainReply) -> None:
+        """All of it is here at once."""
+        self.status, self.headers, self._held = 200, reply.headers, [reply.body]
+        self._connection = None
+        self.complete = True
+        self.head.fire()
+
     def settle(self, error: AperturaError | None) -> None:
         """The reply is whole (None), or will never be."""
         if self.complete or self.error is not None:
@@ -202,7 +210,7 @@ class Connection(asyncio.Protocol):
 
     def ask(self, request: list[bytes], limit: int, expiry: Expiry) -> Reply:
         """Send a request; its reply, of which nothing is there yet."""
-        self._forget()
+        self._got_byte = self._got_head = False
         self.uses += 1
         self.deadline, self.expiry = expiry
         reply = self._reply = Reply(self, limit)
@@ -243,7 +251,15 @@ class Connection(asyncio.Protocol):
         if reply is None:
             self.abort()  # nobody asked
             return
-        self._got_byte = True
+        if not self._got_byte:
+            plain = plain_reply(data)
+            if plain is not None and len(plain.body) <= reply.limit:
+                self._reply = None
+                self.pool.released(self, reusable=self.origin.keepalive)
+                reply.whole(plain)
+                return
+            self._forget()
+            self._got_byte = True
         try:
             self._parser.feed_data(data)
             if not self._got_head:

@@ -27,6 +27,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from apertura.relay.call import new_call_id
 from apertura.relay.exchange import FORWARDED, PAUSE_ABOVE, Handler, Refuse, joined
 from apertura.relay.lane_exchange import STATUS_LINES, LaneExchange
+from apertura.relay.plain_http import SameHead, same_head
 from apertura.relay.steps import Steps
 
 HEADER_BYTES_MOST = 32 * 1024
@@ -89,6 +90,7 @@ class Lane(HttpToolsProtocol):
         """Closing, after a refusal or the last reply: nothing more is read or written."""
         self._upgrading = self._deaf = False
         self._running: LaneExchange | None = None
+        self._same: SameHead | None = None
         self._quiet_since = self.loop.time()
 
     # What the event loop calls.
@@ -109,14 +111,17 @@ class Lane(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.refused or self._deaf:
             return
+        if self._same is not None and self._run_same(self._same, data):
+            return
         self._quiet_since = self.loop.time()
         self._read_size = len(data)
+        fresh = not self._receiving
         try:
             self.parser.feed_data(data)
             if self._in_head:
-                self._head_size += len(data)
-                if self._head_size > HEADER_BYTES_MOST:
-                    self._refuse(431, TOO_MANY_HEADERS)
+                self._weigh_begun_head(data)
+            elif fresh and not self._receiving:
+                self._remember(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._decline_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
@@ -218,6 +223,12 @@ class Lane(HttpToolsProtocol):
 
     # From a request's head to its handler.
 
+    def _weigh_begun_head(self, data: bytes) -> None:
+        """A head that does not end in this read."""
+        self._head_size += len(data)
+        if self._head_size > HEADER_BYTES_MOST:
+            self._refuse(431, TOO_MANY_HEADERS)
+
     def _weigh_head(self) -> None:
         """A read so large that the head in it may be too: look closer."""
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
@@ -251,6 +262,27 @@ class Lane(HttpToolsProtocol):
             self._oversized(exchange)
         elif b"expect" in headers and not self.pipeline:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _remember(self, data: bytes) -> None:
+        """A read that may have been one whole request: the next one may have the same head."""
+        done: object = self.cycle
+        if isinstance(done, LaneExchange) and done.keep_alive and not self.pipeline:
+            self._same = same_head(data, done, done.handler)
+
+    def _run_same(self, same: SameHead, data: bytes) -> bool:
+        """Run what was read, if it is a whole request with the head of an earlier one."""
+        if self._receiving or not self.cycle.response_complete:
+            return False
+        body = same.body_of(data)
+        if body is None or len(body) > self._rules.body_limit:
+            return False
+        headers = same.headers.copy()
+        headers[b"content-length"] = b"%d" % len(body)
+        exchange = LaneExchange(self, same.handler, same.method, same.path, same.query, headers)
+        exchange.body, exchange.more_body = body, False
+        self.cycle = exchange  # type: ignore[assignment]  # it stands in for uvicorn's
+        self._run(exchange)
+        return True
 
     def _oversized(self, exchange: LaneExchange) -> None:
         """The handler refuses it, in the caller's format; the rest of the body is not kept."""
@@ -295,7 +327,7 @@ class Lane(HttpToolsProtocol):
             self.on_response_complete()
         elif self.flow.write_paused:  # who does not read what was answered is not read from
             self.flow.pause_reading()
-        else:
+        elif self.flow.read_paused:
             self.flow.resume_reading()
 
     def _busy(self) -> bool:

@@ -54,10 +54,8 @@ class LaneExchange(Exchange):
     def respond(self, status: int, head: Head, body: bytes) -> None:
         self.started = True
         close = b"" if self.keep_alive else b"connection: close\r\n"
-        self._send(
-            b"%b%b%b%bcontent-length: %d\r\n\r\n%b"
-            % (STATUS_LINES[status], _date_line(), head, close, len(body), body)
-        )
+        length = b"content-length: %d\r\n\r\n" % len(body)
+        self._send(b"".join((_first_lines(status), head, close, length, body)))
         self._finish()
 
     def start(self, status: int, head: Head) -> None:
@@ -66,8 +64,7 @@ class LaneExchange(Exchange):
         self.keep_alive = self.keep_alive and self._chunked
         chunked = b"transfer-encoding: chunked\r\n" if self._chunked else b""
         close = b"" if self.keep_alive else b"connection: close\r\n"
-        lines = (STATUS_LINES[status], _date_line(), head, chunked, close)
-        self._send(b"%b%b%b%b%b\r\n" % lines)
+        self._send(b"".join((_first_lines(status), head, chunked, close, b"\r\n")))
 
     def write(self, data: bytes) -> None:
         lane = self._lane
@@ -127,13 +124,19 @@ class _NoEvent:
 
 
 _NO_EVENT = _NoEvent()
-_date: tuple[int, bytes] = (0, b"")
+_lines: dict[int, bytes] = {}
+_second = 0
 
 
-def _date_line() -> bytes:
-    """The Date header, made once a second."""
-    global _date  # noqa: PLW0603  # a cache of one value, for all connections of the process
+def _first_lines(status: int) -> bytes:
+    """The status line and the Date header, made once a second."""
+    global _second  # noqa: PLW0603  # with `_lines` a cache for all connections of the process
     now = int(time.time())
-    if _date[0] != now:
-        _date = now, f"date: {formatdate(now, usegmt=True)}\r\n".encode()
-    return _date[1]
+    if now != _second:
+        _second = now
+        _lines.clear()
+    lines = _lines.get(status)
+    if lines is None:
+        date = f"date: {formatdate(now, usegmt=True)}\r\n".encode()
+        lines = _lines[status] = STATUS_LINES[status] + date
+    return lines

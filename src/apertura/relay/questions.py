@@ -14,13 +14,23 @@ from apertura.domain.catalog import Offer
 from apertura.domain.usage import Usage
 from apertura.errors import AperturaError, Garbled
 from apertura.relay.question import Keep
-from apertura.wire import estimate
+from apertura.wire import estimate, hosted_tools
 from apertura.wire.chat import Chat, ChatRequest
 from apertura.wire.dialect import CallFacts, Expressed, Inbound, ReplyFacts, Tap, Target
 from apertura.wire.dialects import LEFT_OUT, OUTBOUND, PASSING
-from apertura.wire.events import CONTENT, Event, Reasoning, Refusal, Text, ToolCall, UsageReported
+from apertura.wire.events import (
+    CONTENT,
+    Event,
+    Failed,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    UsageReported,
+)
 from apertura.wire.passing import TranslatingTap
 from apertura.wire.responses_encoder import ResponsesEncoder
+from apertura.wire.responses_errors import render_stream_error
 from apertura.wire.responses_reading import ResponsesTap
 
 
@@ -37,6 +47,7 @@ class ChatQuestion:
     __slots__ = (
         "_chat",
         "_facts",
+        "_tap",
         "beta",
         "call_id",
         "dropped",
@@ -60,6 +71,7 @@ class ChatQuestion:
         self.dropped: tuple[str, ...] = ()
         self._chat: Chat | None = None
         self._facts: CallFacts | None = None
+        self._tap: Tap | None = None
 
     @property
     def facts(self) -> CallFacts:
@@ -83,6 +95,7 @@ class ChatQuestion:
         self.dropped = ()
         self.extra = b""
         if self.name in offer.dialects:
+            hosted_tools.refuse(self.request.members)
             self.extra = self.beta
             if self.name in LEFT_OUT:
                 self.dropped = LEFT_OUT[self.name](self.request)
@@ -103,9 +116,11 @@ class ChatQuestion:
     def listen(self, offer: Offer) -> Tap:
         """For a streamed reply."""
         if self.name in offer.dialects and not self.whole_calls:
-            return PASSING[self.name].listen(self.request.include_usage)
-        decoder = OUTBOUND[self.dialect(offer)].decoder()
-        return TranslatingTap(decoder, self.speaks.encoder(self.facts))
+            self._tap = PASSING[self.name].listen(self.request.include_usage)
+        else:
+            decoder = OUTBOUND[self.dialect(offer)].decoder()
+            self._tap = TranslatingTap(decoder, self.speaks.encoder(self.facts))
+        return self._tap
 
     def streamed(self, tap: Tap) -> bytes:
         """The whole reply of a stream that has ended; of formats that can be kept."""
@@ -116,7 +131,9 @@ class ChatQuestion:
         return estimate.input_tokens(self.request.members, CONTENT_MEMBERS)
 
     def render_stream_error(self, error: AperturaError) -> bytes:
-        """An error after the first content."""
+        """An error after the first content: the encoder knows how far the stream has come."""
+        if isinstance(self._tap, TranslatingTap):
+            return self._tap.encoder.feed([Failed(error=error)])
         return self.speaks.render_stream_error(error)
 
     def _express(self, offer: Offer) -> Expressed:
@@ -126,6 +143,8 @@ class ChatQuestion:
             model=offer.upstream_model,
             max_output=offer.max_output,
             ask_usage=offer.provider.ask_usage,
+            limit=offer.provider.limit,
+            unknown=frozenset(offer.provider.unknown),
         )
         return OUTBOUND[offer.dialect].express(self._chat, target)
 
@@ -164,7 +183,7 @@ def _facts(events: list[Event], body: bytes) -> ReplyFacts:
 
 
 class ResponsesQuestion(ChatQuestion):
-    """A question of the one format whose replies can be kept."""
+    """A question of the one format whose replies can be kept, and whose events are numbered."""
 
     __slots__ = ()
 
@@ -173,3 +192,9 @@ class ResponsesQuestion(ChatQuestion):
         if not isinstance(said, ResponsesEncoder | ResponsesTap):
             raise TypeError(f"{type(said).__name__} holds no response")
         return said.response
+
+    def render_stream_error(self, error: AperturaError) -> bytes:
+        """By whoever has counted the events so far."""
+        if isinstance(self._tap, ResponsesTap):
+            return render_stream_error(error, self._tap.passed)
+        return super().render_stream_error(error)

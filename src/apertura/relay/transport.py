@@ -91,7 +91,9 @@ class Transport:
             idle.remove(connection)
 
     def released(self, connection: Connection, *, reusable: bool) -> None:
-        idle = self._idle.setdefault(connection.origin, [])
+        idle = self._idle.get(connection.origin)
+        if idle is None:
+            idle = self._idle[connection.origin] = []
         if not reusable or connection.closed or len(idle) >= IDLE_MOST:
             connection.abort()
             return

@@ -45,14 +45,14 @@ class EmbeddingQuestion(_Numbers):
         self.request = request
 
     def render(self, offer: Offer) -> bytes:
-        refuses = offer.provider.refuses
-        if "task" in refuses and "task" in self.request.members:
+        unknown = offer.provider.unknown
+        if "task" in unknown and "task" in self.request.members:
             self.dropped = ("task",)
         return embeddings.render(
             self.request,
             model=offer.upstream_model,
-            takes_format="encoding_format" not in refuses,
-            takes_task="task" not in refuses,
+            takes_format="encoding_format" not in unknown,
+            takes_task="task" not in unknown,
         )
 
     def check(self, body: bytes, offer: Offer) -> ReplyFacts:

@@ -24,6 +24,15 @@ from apertura.wire.dialect import Expressed, Target
 
 Json = dict[str, Any]
 
+FATES = fates.table(
+    mapped="max_output temperature top_p top_k stop n format tools tool_choice parallel_tools"
+    " reasoning modalities",
+    dropped="seed presence_penalty frequency_penalty logit_bias logprobs top_logprobs verbosity"
+    " user metadata cache_key",
+    refused="audio",
+)
+"""More is given up for families of models that lack it, see `_for_family`."""
+
 _THINKS = re.compile(r"claude", re.IGNORECASE)
 """Models that take thinking, an effort and `top_k` in the words of the Messages format."""
 _CACHES = re.compile(r"claude|nova", re.IGNORECASE)
@@ -47,7 +56,7 @@ _decode = msgspec.json.Decoder(Json).decode
 
 def express(chat: Chat, target: Target) -> Expressed:
     """The request for a provider. Raises: BadRequest, naming what must not be dropped."""
-    dropped: list[str] = []
+    dropped = list(fates.dropped(chat, FATES, "Converse"))
     asked = _for_family(chat, target.model, dropped)
     said = anthropic_express.express(asked, target)
     found = _decode(said.body)
@@ -64,16 +73,16 @@ def express(chat: Chat, target: Target) -> Expressed:
         body["additionalModelRequestFields"] = more
     if writer.lost_marks:
         dropped.append("cache_control")
-    return Expressed(body=_encode(body), dropped=tuple(dict.fromkeys([*said.dropped, *dropped])))
+    return Expressed(body=_encode(body), dropped=tuple(dict.fromkeys([*dropped, *said.dropped])))
 
 
 def _for_family(chat: Chat, model: str, dropped: list[str]) -> Chat:
     """The request without what this API cannot say, or this family of models does not take."""
-    lost = [name for name in ("parallel_tools", "user") if getattr(chat, name) not in (None, True)]
+    lost = ["parallel_tools"] if chat.parallel_tools is False else []
     if not _THINKS.search(model):
         lost += [name for name in ("reasoning", "top_k") if getattr(chat, name) is not None]
     dropped += [fates.name_of(chat, name) for name in lost]
-    return msgspec.structs.replace(chat, **dict.fromkeys(lost))
+    return msgspec.structs.replace(chat, user=None, **dict.fromkeys(lost))
 
 
 def _inference(chat: Chat, found: Json) -> Json:

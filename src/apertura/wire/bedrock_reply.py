@@ -9,16 +9,14 @@ or the error that they report; an answer is complete with its reason, and a repo
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from apertura.domain.usage import Usage, tidy
-from apertura.errors import AperturaError, BadRequest, Garbled, RateLimited
-from apertura.wire import provider_errors
+from apertura.errors import AperturaError, Garbled
+from apertura.wire.bedrock_errors import exception
 from apertura.wire.chat import Citation, MediaPart
 from apertura.wire.events import (
     Cited,
@@ -51,17 +49,6 @@ _REASONS: dict[str, FinishReason] = {
     "refusal": "content_filter",
 }
 _FAILED = ("malformed_model_output", "malformed_tool_use")
-_STATUSES = {
-    "throttlingException": 429,
-    "modelNotReadyException": 429,
-    "serviceQuotaExceededException": 429,
-    "serviceUnavailableException": 503,
-    "validationException": 400,
-    "modelTimeoutException": 408,
-}
-"""Of exceptions inside a stream; all others are the provider's own failure."""
-_TOO_LONG = re.compile(r"input is too long|too many input tokens", re.IGNORECASE)
-_NOT_A_PART = "The provider sent something that is not a part of an answer."
 _NOT_READ = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -287,12 +274,12 @@ class ConverseDecoder:
         headers, payload = frame.headers, frame.payload
         kind = headers.get(":message-type", "event")
         if kind == "exception":
-            raise _exception(headers.get(":exception-type", ""), payload)
+            raise exception(headers.get(":exception-type", ""), payload)
         if kind == "error":
-            raise _exception(headers.get(":error-code", ""), b"{}")
+            raise exception(headers.get(":error-code", ""), b"{}")
         name = headers.get(":event-type", "")
         if name.endswith("Exception"):
-            raise _exception(name, payload)
+            raise exception(name, payload)
         if self._answer is None:
             self._answer = _Answer()
         answer = self._answer
@@ -350,25 +337,6 @@ def usage_of(report: object) -> Usage | None:
             output=_count(found, "outputTokens"),
         )
     )
-
-
-def read_error(status: int, body: bytes, headers: Mapping[str, str]) -> AperturaError:
-    """A provider's reply that is not 200; header names in lower case."""
-    if headers.get("x-amzn-errortype", "").startswith("ServiceQuotaExceeded"):
-        status = 429  # a limit of our account, not a fault of the request
-    error = provider_errors.read_error(status, body, headers)
-    if isinstance(error, BadRequest) and _TOO_LONG.search(error.message):
-        return BadRequest(error.message, code="context_length_exceeded")
-    return error
-
-
-def _exception(name: str, payload: bytes) -> AperturaError:
-    """An exception inside a stream."""
-    known = name[:1].lower() + name[1:]
-    error = read_error(_STATUSES.get(known, 500), payload, {})
-    if isinstance(error, RateLimited) and known == "modelNotReadyException":
-        return provider_errors.read_error(503, payload, {})
-    return error
 
 
 def _json(value: object) -> str:

@@ -98,7 +98,8 @@ def _closer(plain: AperturaError, error: object) -> AperturaError:
     if not isinstance(plain, BadRequest) or not isinstance(error, dict):
         return plain
     reasons = [str(detail.get("reason", "")) for detail in _found_details(error)]
-    if error.get("status") in _OUR_FAULT or any(map(_is_of_key, reasons)):
+    status = error.get("status")
+    if (isinstance(status, str) and status in _OUR_FAULT) or any(map(_is_of_key, reasons)):
         return UpstreamFailed("The provider of this model failed to answer.")
     if _TOO_LONG.search(str(error.get("message", ""))[:2_000]):
         return BadRequest(plain.message, code="context_length_exceeded", param=plain.param)

@@ -18,6 +18,7 @@ from apertura.errors import BadRequest
 from apertura.wire import faults, gemini_shapes
 from apertura.wire.chat import ChatRequest
 from apertura.wire.gemini_names import camel
+from apertura.wire.gemini_passing import without_foreign_state
 from apertura.wire.gemini_shapes import Body, Part, decode_body, decode_members
 from apertura.wire.openai_request import model_name
 
@@ -68,7 +69,7 @@ def render(request: ChatRequest, *, model: str, ask_usage: bool = True) -> bytes
     Usage comes unasked.
     """
     del model, ask_usage
-    return _encode(request.members)
+    return _encode(without_foreign_state(request.members))
 
 
 def _needs(body: Body) -> frozenset[str]:

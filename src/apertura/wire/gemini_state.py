@@ -21,7 +21,8 @@ lost by the client. Models that check signatures take it; without one they refus
 """
 
 _OTHER_ALPHABET = str.maketrans("-_", "+/")
-_MARKED = b64encode(b"apertura.").decode()
+MARKED = b64encode(b"apertura.").decode()
+"""How each signature begins that is not Google's."""
 
 
 def sign(origin: str, state: str) -> str:
@@ -29,9 +30,14 @@ def sign(origin: str, state: str) -> str:
     return state if origin == GEMINI else b64encode(wrap(origin, state).encode()).decode()
 
 
+def is_foreign(signature: str) -> bool:
+    """Whether it carries a state that is not Google's."""
+    return unsign(signature)[0] != GEMINI
+
+
 def unsign(signature: str) -> tuple[str, str]:
     """Origin and state of a signature."""
-    if signature.startswith(_MARKED):
+    if signature.startswith(MARKED):
         text = signature.translate(_OTHER_ALPHABET)
         try:
             found = unwrap(b64decode(text + "=" * (-len(text) % 4)).decode())

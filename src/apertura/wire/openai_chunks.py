@@ -10,7 +10,9 @@ the error that they report; and what is mended is mended at its own place, the r
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from typing import Any, Literal
 
 import msgspec
@@ -111,6 +113,7 @@ _LONE = re.compile(
     rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2})"
 )
 """Half of a surrogate pair: some providers cut a character in two, each in its own event."""
+_FARTHEST = sys.float_info.max
 
 
 def reason_of(reason: str) -> str:
@@ -144,8 +147,26 @@ def any_json(data: bytes | Raw) -> tuple[Any, bytes]:
         data = _LONE.sub(rb"\1\\ufffd", data)
     try:
         return _decode_any(data), data
+    except msgspec.ValidationError:
+        return _with_far_numbers(data), data
     except NOT_READ:
         raise Garbled("The provider sent something that is not JSON.") from None
+
+
+def _with_far_numbers(data: bytes) -> object:
+    """JSON with a number that Python cannot hold: the nearest that it can. Raises: Garbled."""
+    try:
+        found = json.loads(data, parse_float=_near, parse_int=_near)
+        return _decode_any(json.dumps(found, allow_nan=False))
+    except (ValueError, *NOT_READ):
+        raise Garbled("The provider sent something that is not JSON.") from None
+
+
+def _near(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:  # no integer, or one of more digits than Python reads
+        return max(-_FARTHEST, min(float(text), _FARTHEST))
 
 
 def _read_oddly(data: bytes) -> tuple[Chunk, bytes]:

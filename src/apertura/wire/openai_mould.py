@@ -131,5 +131,7 @@ def mould_of(part: bytes) -> Mould | None:
 def _plain(part: bytes) -> PlainChunk:
     """Raises: NOT_READ."""
     part.isascii() or part.decode()
-    (chunk,) = decode_plain(b"[%b]" % part)
-    return chunk
+    chunks = decode_plain(b"[%b]" % part)
+    if len(chunks) != 1:  # nothing, or several behind commas
+        raise msgspec.DecodeError
+    return chunks[0]

@@ -188,8 +188,10 @@ class ChatDecoder:
 
     def _plain(self, parts: list[bytes], events: list[Event]) -> bool:
         """Events that are all plain pieces of words; False, and nothing said, if one is not."""
+        joined = b"[%b]" % b",".join(parts)
         try:
-            chunks = _decode_plain(b"[%b]" % b",".join(parts))
+            joined.isascii() or joined.decode()
+            chunks = _decode_plain(joined)
         except NOT_READ:
             return False
         if len(chunks) != len(parts):

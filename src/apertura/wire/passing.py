@@ -151,6 +151,8 @@ class PassingTap(_Heard):
                 if self.ended:
                     break
                 self._hear(reading.take(event))
+                if not event.data.strip():  # some keep a connection alive so
+                    continue
                 framed = sse.frame(event.data, event.name)
                 if reading.ending:
                     self._hold(framed)

@@ -86,6 +86,8 @@ class Reading:
     def __init__(self) -> None:
         self.ending = False
         self.ended = False
+        self.taken = 0
+        """Events so far."""
         self.response = b""
         """The whole response as the provider wrote it, once the stream is complete."""
         self._items = Items()
@@ -99,7 +101,9 @@ class Reading:
         """What one event says. Raises: Garbled, or the error that it reports."""
         if self.ended:
             return []
+        self.taken += 1
         try:
+            event.data.isascii() or event.data.decode()
             line = _decode_line(event.data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._other(event)
@@ -179,9 +183,9 @@ class Reading:
         items, index, item_id = self._items, found.get("output_index"), found.get("item_id")
         if kind in ("response.output_item.added", "response.output_item.done"):
             whole = found.get("item")
-            if not isinstance(whole, dict) or whole.get("type") not in KINDS:
+            if not isinstance(whole, dict) or (name := _kind(whole)) is None:
                 return []
-            item = items.announced(whole["type"], index, whole.get("id"))
+            item = items.announced(name, index, whole.get("id"))
             if kind.endswith("done"):
                 return list(items.close(item, whole))
             return list(items.call(item, whole)) if item.kind == CALL else []
@@ -219,8 +223,7 @@ class Reading:
         output = response.get("output")
         numbers = dict.fromkeys(KINDS, 0)
         for whole in output if isinstance(output, list) else ():
-            if isinstance(whole, dict) and whole.get("type") in KINDS:
-                name = whole["type"]
+            if isinstance(whole, dict) and (name := _kind(whole)) is not None:
                 item = self._items.nth(name, numbers[name], whole.get("id"))
                 numbers[name] += 1
                 events += self._items.close(item, whole)
@@ -271,6 +274,12 @@ class Reading:
             raise error_within(error)
 
 
+def _kind(item: dict[str, Any]) -> str | None:
+    """What an item is, of those that say something."""
+    kind = item.get("type")
+    return kind if isinstance(kind, str) and kind in KINDS else None
+
+
 def _loose(found: dict[str, Any], kind: str) -> _Line:
     """A piece some of whose members have types that the format does not know."""
     item_id = found.get("item_id")
@@ -300,6 +309,11 @@ class ResponsesTap(PassingTap):
     def response(self) -> bytes:
         """The provider's response object, for keeping; empty before the end."""
         return self._read.response
+
+    @property
+    def passed(self) -> int:
+        """Events that have passed, and so the number of the next one."""
+        return self._read.taken
 
 
 def decoder() -> ReadingDecoder:

@@ -1,8 +1,7 @@
 // The unmodified `openai` package: chat completions and responses.
 import assert from "node:assert/strict";
-import test from "node:test";
 import OpenAI from "openai";
-import { about, base, checkCall, checkUsage, checkWords, collect, key, model } from "./matrix.mjs";
+import { about, base, collect, each, key } from "./matrix.mjs";
 
 const client = new OpenAI({ baseURL: base, apiKey: key, maxRetries: 0 });
 const { hello, weather } = about.questions;
@@ -14,15 +13,15 @@ const said = (words) => [
   { role: "user", content: words },
 ];
 
-test("answer", async () => {
+each("answer", async (model, check) => {
   const answer = await client.chat.completions.create({ model, messages: said(hello) });
   assert.ok(answer.model);
-  checkWords(hello, answer.choices[0].message.content);
+  check.words(hello, answer.choices[0].message.content);
   assert.equal(answer.choices[0].finish_reason, "stop");
-  checkUsage(answer.usage.prompt_tokens, answer.usage.completion_tokens);
+  check.usage(answer.usage.prompt_tokens, answer.usage.completion_tokens);
 });
 
-test("stream", async () => {
+each("stream", async (model, check) => {
   const chunks = await collect(
     await client.chat.completions.create({
       model,
@@ -32,27 +31,27 @@ test("stream", async () => {
     }),
   );
   const last = chunks.pop();
-  checkWords(hello, chunks.map((chunk) => chunk.choices[0].delta.content ?? "").join(""));
+  check.words(hello, chunks.map((chunk) => chunk.choices[0].delta.content ?? "").join(""));
   assert.deepEqual(last.choices, []);
-  checkUsage(last.usage.prompt_tokens, last.usage.completion_tokens);
+  check.usage(last.usage.prompt_tokens, last.usage.completion_tokens);
 });
 
-test("tool and its result", async () => {
+each("tool and its result", async (model, check) => {
   const messages = said(weather);
   const first = await client.chat.completions.create({ model, messages, tools });
   assert.equal(first.choices[0].finish_reason, "tool_calls");
   const [call] = first.choices[0].message.tool_calls;
-  checkCall(call.function.name, JSON.parse(call.function.arguments));
+  check.call(call.function.name, JSON.parse(call.function.arguments));
   const result = { role: "tool", tool_call_id: call.id, content: about.result };
   const second = await client.chat.completions.create({
     model,
     messages: [...messages, first.choices[0].message, result],
     tools,
   });
-  checkWords(weather, second.choices[0].message.content);
+  check.words(weather, second.choices[0].message.content);
 });
 
-test("tool and its result by the helper that runs tools, as streams", async () => {
+each("tool and its result by the helper that runs tools, as streams", async (model, check) => {
   const asked = [];
   const run = (given) => {
     asked.push(given);
@@ -64,30 +63,30 @@ test("tool and its result by the helper that runs tools, as streams", async () =
     stream: true,
     tools: [{ type: "function", function: { ...described, parse: JSON.parse, function: run } }],
   });
-  checkWords(weather, await runner.finalContent());
+  check.words(weather, await runner.finalContent());
   assert.equal(asked.length, 1);
-  checkCall(about.tool, asked[0]);
+  check.call(about.tool, asked[0]);
 });
 
-test("response", async () => {
+each("response", async (model, check) => {
   const answer = await client.responses.create({ model, input: hello });
   assert.equal(answer.status, "completed");
-  checkWords(hello, answer.output_text);
-  checkUsage(answer.usage.input_tokens, answer.usage.output_tokens);
+  check.words(hello, answer.output_text);
+  check.usage(answer.usage.input_tokens, answer.usage.output_tokens);
 });
 
-test("stream of a response", async () => {
+each("stream of a response", async (model, check) => {
   const stream = client.responses.stream({ model, input: hello });
   const answer = await stream.finalResponse();
-  checkWords(hello, answer.output_text);
-  checkUsage(answer.usage.input_tokens, answer.usage.output_tokens);
+  check.words(hello, answer.output_text);
+  check.usage(answer.usage.input_tokens, answer.usage.output_tokens);
 });
 
-test("tool of a response and its result, as streams", async () => {
+each("tool of a response and its result, as streams", async (model, check) => {
   const input = [{ role: "user", content: weather }];
   const first = await client.responses.stream({ model, input, tools: flatTools }).finalResponse();
   const call = first.output.find((item) => item.type === "function_call");
-  checkCall(call.name, JSON.parse(call.arguments));
+  check.call(call.name, JSON.parse(call.arguments));
   const result = { type: "function_call_output", call_id: call.call_id, output: about.result };
   const items = first.output.map(({ parsed_arguments: _, ...item }) => item);
   const second = await client.responses.create({
@@ -95,10 +94,10 @@ test("tool of a response and its result, as streams", async () => {
     input: [...input, ...items, result],
     tools: flatTools,
   });
-  checkWords(weather, second.output_text);
+  check.words(weather, second.output_text);
 });
 
-test("refusals", async () => {
+each("refusals", async (model, check) => {
   const stranger = client.withOptions({ apiKey: "sk-wrong" });
   for (const stream of [false, true]) {
     await assert.rejects(
@@ -116,7 +115,7 @@ test("refusals", async () => {
   }
 });
 
-test("models", async () => {
+each("models", async (model, check) => {
   const listed = await collect(client.models.list());
   assert.ok(listed.some((one) => one.id === model));
   assert.equal((await client.models.retrieve(model)).id, model);
