@@ -173,7 +173,7 @@ class _Message:
         assert self.opened and said["index"] == len(blocks) - 1
         if kind == "content_block_delta":
             _, *values = said["delta"].values()
-            self.pieces[-1] += values
+            self.pieces[-1] += [value for value in values if isinstance(value, str)]
         self.opened = kind != "content_block_stop"
 
     def whole(self) -> Said:
@@ -263,7 +263,11 @@ def read_generated(answer: Answer) -> Said:
         if used := event.get("usageMetadata"):
             given = used.get("candidatesTokenCount", 0) + used.get("thoughtsTokenCount", 0)
             said["usage"] = (used.get("promptTokenCount", 0), given)
+        if event.get("promptFeedback", {}).get("blockReason"):
+            said |= {"done": True, "finish": "blocked"}
         for candidate in event.get("candidates", ()):
+            if candidate.get("index"):
+                continue
             for part in candidate.get("content", {}).get("parts", ()):
                 _take_part(part, texts, said["calls"])
             if finish := candidate.get("finishReason"):
@@ -303,6 +307,8 @@ def read_chat(answer: Answer) -> Said:
             assert used["total_tokens"] == used["prompt_tokens"] + used["completion_tokens"]
             said["usage"] = (used["prompt_tokens"], used["completion_tokens"])
         for choice in event["choices"]:
+            if choice["index"]:
+                continue
             part = choice.get("message") or choice.get("delta") or choice
             texts.append(part.get("content") or part.get("text") or "")
             _take_calls(part.get("tool_calls") or (), calls)

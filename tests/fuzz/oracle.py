@@ -164,8 +164,8 @@ def gist(events: list[Event]) -> tuple[list[str] | None, list[str]]:
     answer: Answer = fold(events)
     choice = answer.choices.get(0)
     if choice is None:
-        return "", []
-    calls = sorted(part.name for part in choice.parts if isinstance(part, CallPart))
+        return [], []
+    calls = sorted(part.name for part in choice.parts if isinstance(part, CallPart) and part.name)
     seen = any(isinstance(part, MediaPart) for part in choice.parts)
     return None if seen else sorted(choice.text + choice.refusal), calls
 

@@ -197,11 +197,14 @@ class Connection(asyncio.Protocol):
         self._reply: Reply | None = None
         self._parser: Any = None
         self.paused = False
+        self._pieces: list[bytes] = []
+        self.on_body = self._pieces.append  # what the parser calls: no frame of Python per chunk
         self._forget()
 
     def _forget(self) -> None:
         """Ready for the next reply."""
-        self._pieces: list[bytes] = []
+        self._pieces.clear()
+        self._last = 0
         self._head_bytes = 0
         self._got_byte = self._got_head = self._got_all = False
         self._reusable = True
@@ -318,22 +321,21 @@ class Connection(asyncio.Protocol):
         if b"content-encoding" in headers:
             self._inflater = inflater(headers[b"content-encoding"])
 
-    def on_body(self, body: bytes) -> None:
-        if not self._got_all:
-            self._pieces.append(body)
-
     def on_message_complete(self) -> None:
         if self._got_head and not self._got_all:
             self._got_all = True
+            self._last = len(self._pieces)
             self._reusable = self._reusable and self._parser.should_keep_alive()
 
     # Between the two.
 
     def _hand_on(self, reply: Reply) -> None:
         pieces = self._pieces
+        if self._got_all:  # what came after it was not asked for
+            del pieces[self._last :]
         if pieces:
-            self._pieces = []
             piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
             if self._inflater is None:
                 if reply.sink is not None:
                     reply.sink(piece)
@@ -344,7 +346,7 @@ class Connection(asyncio.Protocol):
                     reply.take(part)
         if self._got_all:
             self._finish(reply)
-        elif self._got_head:
+        elif self._got_head and not reply.head.fired:
             reply.head.fire()
 
     def _finish(self, reply: Reply) -> None:

@@ -1,21 +1,26 @@
 """The only writer of accounts, transactions and entries; and the audit of them.
 
-What it is not: what a movement of money consists of (`domain.ledger`). Triggers refuse to change or
-delete what is posted.
+What it is not: what a movement of money consists of (`domain.ledger`), or the charge for calls
+(`charges`). Triggers refuse to change or delete what is posted.
 
 The rule that keeps it honest: one reference of one kind is posted once. Again with the same entries
-is answered with the first; with others it is a `Conflict`.
+is answered with the first; with others it is a `Conflict`. A wallet's account and its fund move in
+one transaction.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
 from typing import Literal
 
 import msgspec
 
-from apertura.domain.ledger import Entry, Transaction, natural
+from apertura.domain.ledger import Entry, Transaction, natural, wallet_owner
 from apertura.domain.money import NANO_MAX, Nano
-from apertura.store.database import Conflict, Database, Tx
+from apertura.store import funds
+from apertura.store.database import Conflict, Database, Tx, placeholders
+from apertura.store.funds import in_pieces
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +36,8 @@ async def post(tx: Tx, transaction: Transaction) -> Transaction:
     """Post a transaction, and return what stands in the books under its kind and reference.
 
     Raises:
-        Conflict: other entries stand there, the id is taken, or a sum would not fit 64 bits.
+        Conflict: other entries stand there, the id is taken, a sum would not fit 64 bits, or a
+            wallet does not hold what is taken out of it.
     """
     earlier = await _find(tx, transaction.kind, transaction.reference)
     if earlier:
@@ -41,18 +47,47 @@ async def post(tx: Tx, transaction: Transaction) -> Transaction:
                 "with another amount or account"
             )
         return earlier
-    await tx.execute(
-        "INSERT INTO transactions (id, kind, reference, at) VALUES (?, ?, ?, ?)",
-        (transaction.id, transaction.kind, transaction.reference, transaction.at),
-    )
-    # In the order of their names: transactions side by side then never wait in a circle.
-    entries = sorted(transaction.entries)
-    await tx.insert_many("accounts", ("id", "posted"), [(entry.account, 0) for entry in entries])
-    rows = [(transaction.id, entry.account, entry.amount) for entry in entries]
-    await tx.insert_many("entries", ("transaction_id", "account_id", "amount"), rows)
-    for entry in entries:
-        await _add(tx, entry)
+    for entry in transaction.entries:
+        if owner := wallet_owner(entry.account):
+            await funds.open_wallet(tx, owner)
+            await funds.pay_in(tx, owner, -entry.amount)
+    await insert(tx, [transaction])
     return transaction
+
+
+async def insert(tx: Tx, transactions: Sequence[Transaction]) -> None:
+    """Post transactions that are new for sure, and whose wallets' funds the caller sees to.
+
+    Raises:
+        Conflict: an id or a reference is taken, or a sum would not fit 64 bits.
+    """
+    rows = [(one.id, one.kind, one.reference, one.at) for one in transactions]
+    new = await tx.insert_many("transactions", ("id", "kind", "reference", "at"), rows)
+    if new != len(rows):
+        raise Conflict("a transaction with this id or reference is in the books")
+    sums: dict[str, int] = {}
+    entries: list[tuple[str, str, int]] = []
+    for one in transactions:
+        for entry in one.entries:
+            sums[entry.account] = sums.get(entry.account, 0) + entry.amount
+            entries.append((one.id, entry.account, entry.amount))
+    # In the order of their names: transactions side by side then never wait in a circle.
+    for piece in in_pieces(sorted(sums.items())):
+        fits = await tx.execute(_add_sql(len(piece)), [value for row in piece for value in row])
+        if len(fits) != len(piece):
+            raise Conflict(f"a sum of {', '.join(name for name, _ in piece)} would not fit 64 bits")
+    await tx.insert_many("entries", ("transaction_id", "account_id", "amount"), entries)
+
+
+@cache
+def _add_sql(size: int) -> str:
+    return (
+        f"INSERT INTO accounts (id, posted) VALUES {placeholders(2, size)} "
+        "ON CONFLICT (id) DO UPDATE SET posted = accounts.posted + excluded.posted "
+        "WHERE CASE WHEN excluded.posted > 0 "
+        f"THEN accounts.posted <= {NANO_MAX} - excluded.posted "
+        f"ELSE accounts.posted >= {-NANO_MAX} - excluded.posted END RETURNING id"
+    )
 
 
 async def _find(tx: Tx, kind: str, reference: str) -> Transaction | None:
@@ -68,17 +103,6 @@ async def _find(tx: Tx, kind: str, reference: str) -> Transaction | None:
     return Transaction(
         id=rows[0][0], kind=kind, reference=reference, entries=entries, at=rows[0][1]
     )
-
-
-async def _add(tx: Tx, entry: Entry) -> None:
-    low, high = -NANO_MAX - min(entry.amount, 0), NANO_MAX - max(entry.amount, 0)
-    fits = await tx.execute(
-        "UPDATE accounts SET posted = posted + ? WHERE id = ? AND posted BETWEEN ? AND ? "
-        "RETURNING id",
-        (entry.amount, entry.account, low, high),
-    )
-    if not fits:
-        raise Conflict(f"the sum of {entry.account} would not fit 64 bits")
 
 
 async def balance(db: Database, account: str) -> Nano:

@@ -22,6 +22,8 @@ T = TypeVar("T")
 NOT_READ = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What a decoder of ours raises, whatever bytes it is given."""
 
+_PATH_MOST = 200
+"""Characters of a parameter's name; what is nested deeper is named by where it stands."""
 _PATH = re.compile(r" - at `(?:key in )?\$\.?(.*?)`$")
 _MISSING = re.compile(r"^Object missing required field `(\w+)`")
 _BOUND = re.compile(r"^Expected `(?:int|float|decimal)` (<=|>=|<|>) (\S+)$")
@@ -75,7 +77,7 @@ def missing(param: str) -> BadRequest:
 
 def _refusal(found: str) -> BadRequest:
     at = _PATH.search(found)
-    path = at[1] if at else ""
+    path = at[1][:_PATH_MOST] if at else ""
     text = found[: at.start()] if at else found
     absent = _MISSING.match(text)
     if absent:

@@ -161,7 +161,7 @@ class _Reader:
         for at, asked in enumerate(message.tool_calls or ()):
             if not asked.id:
                 raise faults.missing(f"{place}.tool_calls[{at}].id")
-            signature = signature_on(_any(asked.extra_content))
+            signature = signature_on(faults.read(bytes(asked.extra_content), _any))
             calls.append((_call(asked.id, asked.function), signature))
         if message.function_call is not None:
             call_id = f"call_{len(self._turns)}_{len(self._names)}"

@@ -19,6 +19,7 @@ from msgspec import Raw
 from apertura.errors import Garbled
 from apertura.wire import faults
 from apertura.wire.chat import ChatRequest
+from apertura.wire.openai_chunks import any_json
 from apertura.wire.openai_shapes import decode_members
 from apertura.wire.responses_request import body_of, needs_of, references_of
 from apertura.wire.responses_shapes import decode_kind
@@ -139,7 +140,7 @@ def _own(
 
 
 def _listed(raw: Raw, suffix: str) -> dict[str, Any]:
-    item: dict[str, Any] = msgspec.json.decode(raw)
+    item: dict[str, Any] = any_json(raw)[0]
     kind = item.get("type") or "message"
     name = item.get("id") or f"{_PREFIXES.get(kind, 'item')}_{suffix}"
     said = {**item, "type": kind, "id": name, "status": item.get("status") or "completed"}

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+from apertura.wire import faults
 from apertura.wire.openai_shapes import decode_members
 from apertura.wire.responses_shapes import VERBOSITY, Body, Tool
 from apertura.wire.state import unwrap
@@ -124,7 +125,7 @@ def _item(raw: Raw) -> object | None:
     """One item of `input`; None for what must not or need not be shown to a provider."""
     if _OLD.search(raw) is None:
         return raw
-    item: dict[str, Any] = msgspec.json.decode(raw)
+    item: dict[str, Any] = faults.read(bytes(raw), msgspec.json.decode)
     if item.get("type") == "reasoning":
         return raw if _goes_back(item) else None
     name = "output" if item.get("type") == "function_call_output" else "content"

@@ -86,8 +86,6 @@ class Reading:
     def __init__(self) -> None:
         self.ending = False
         self.ended = False
-        self.taken = 0
-        """Events so far."""
         self.response = b""
         """The whole response as the provider wrote it, once the stream is complete."""
         self._items = Items()
@@ -101,7 +99,6 @@ class Reading:
         """What one event says. Raises: Garbled, or the error that it reports."""
         if self.ended:
             return []
-        self.taken += 1
         try:
             event.data.isascii() or event.data.decode()
             line = _decode_line(event.data)
@@ -304,16 +301,17 @@ class ResponsesTap(PassingTap):
     def __init__(self, reading: Reading) -> None:
         super().__init__(reading)
         self._read = reading
+        self.passed = 0
+        """Events that have passed, and so the number of the next one."""
 
     @property
     def response(self) -> bytes:
         """The provider's response object, for keeping; empty before the end."""
         return self._read.response
 
-    @property
-    def passed(self) -> int:
-        """Events that have passed, and so the number of the next one."""
-        return self._read.taken
+    def _hear(self, events: list[Event]) -> None:
+        super()._hear(events)
+        self.passed += 1
 
 
 def decoder() -> ReadingDecoder:

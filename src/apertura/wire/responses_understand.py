@@ -333,7 +333,7 @@ def _answered(item: Message, place: str) -> Iterator[Part]:
 def _cited(part: Said) -> Iterator[Citation]:
     """The web pages of a part; what else its annotations say stays behind."""
     for annotation in part.annotations or ():
-        said: dict[str, Any] = msgspec.json.decode(_encode(annotation))
+        said: dict[str, Any] = faults.read(_encode(annotation), msgspec.json.decode)
         url, title = said.get("url"), said.get("title")
         start, end = said.get("start_index"), said.get("end_index")
         if isinstance(url, str):

@@ -42,7 +42,6 @@ CREATE TABLE charges (
     key_id TEXT NOT NULL,
     model TEXT NOT NULL,
     day TEXT NOT NULL,
-    calls BIGINT NOT NULL,
     cost BIGINT NOT NULL,
     written_off BIGINT NOT NULL,
     PRIMARY KEY (transaction_id, key_id, model, day)
@@ -56,10 +55,12 @@ SELECT 'opening_' || org_id, 'usage', 'opening_' || org_id, 0
 FROM usage_days GROUP BY org_id HAVING SUM(cost) > 0;
 
 INSERT INTO accounts (id, posted)
-SELECT 'write-offs', SUM(cost) FROM usage_days HAVING SUM(cost) > 0;
+SELECT 'write-offs', total FROM (SELECT SUM(cost) AS total FROM usage_days) AS used
+WHERE total > 0;
 
 INSERT INTO accounts (id, posted)
-SELECT 'revenue:usage', -SUM(cost) FROM usage_days HAVING SUM(cost) > 0;
+SELECT 'revenue:usage', -total FROM (SELECT SUM(cost) AS total FROM usage_days) AS used
+WHERE total > 0;
 
 INSERT INTO entries (transaction_id, account_id, amount)
 SELECT 'opening_' || org_id, 'write-offs', SUM(cost)
@@ -69,8 +70,8 @@ INSERT INTO entries (transaction_id, account_id, amount)
 SELECT 'opening_' || org_id, 'revenue:usage', -SUM(cost)
 FROM usage_days GROUP BY org_id HAVING SUM(cost) > 0;
 
-INSERT INTO charges (transaction_id, org_id, key_id, model, day, calls, cost, written_off)
-SELECT 'opening_' || org_id, org_id, key_id, model, day, calls, cost, cost
+INSERT INTO charges (transaction_id, org_id, key_id, model, day, cost, written_off)
+SELECT 'opening_' || org_id, org_id, key_id, model, day, cost, cost
 FROM usage_days WHERE cost > 0;
 
 -- Wallets hold what was paid in; quotas, what was not used of them. Others are made when needed.
