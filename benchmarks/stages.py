@@ -20,7 +20,7 @@ from pathlib import Path
 import httptools
 import uvloop
 
-from apertura.api import chat
+from apertura.api import calls
 from apertura.domain import keys
 from apertura.domain.catalog import OfferRow, ProviderRow, assemble
 from apertura.domain.identity import Caller
@@ -32,6 +32,7 @@ from apertura.providers.compatible import Compatible
 from apertura.relay.admission import Admission
 from apertura.relay.call import Call, new_call_id
 from apertura.relay.exchange import Exchange
+from apertura.relay.same_head import same_head
 from apertura.relay.settlement import Settlement
 from apertura.store import usage
 from apertura.store.counters import Limits, MemoryCounters
@@ -99,15 +100,18 @@ def stages(folder: Path) -> dict[str, Callable[[], object]]:
     whole_request = HEAD % (KEY, len(BODY)) + BODY
     whole_reply = REPLY_HEAD % len(REPLY) + REPLY
     tap, many = openai_chat.listen(include_usage=True), EVENT * 20
+    same = same_head(whole_request, exchange, None)  # type: ignore[arg-type]  # it is not run
+    assert same is not None
     return {
         "read the request (parser alone)": lambda: asked.feed_data(whole_request),
+        "read a request with the same head": lambda: same.body_of(whole_request),
         "request id": new_call_id,
         "who calls: digest": lambda: digest(KEY),
         "who calls: policy": lambda: keys.check(caller.policy, address="::1", now_ms=1),
         "what is asked: decode and check": lambda: openai_chat.parse(BODY),
         "route": lambda: routes.route("mock", "chat"),
         "limits": lambda: admission.admit(caller, "127.0.0.1", "mock"),
-        "head of the reply": lambda: chat.reply_head(
+        "head of the reply": lambda: calls.reply_head(
             exchange, admission.admit(caller, "127.0.0.1", "mock")
         ),
         "ask: render": lambda: openai_chat.render(request, model="mock"),

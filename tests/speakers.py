@@ -211,18 +211,19 @@ def read_response(answer: Answer) -> Said:
     events = named(answer)
     kinds = [kind for kind, _ in events]
     numbers = [said["sequence_number"] for _, said in events]
-    assert numbers == list(range(len(events)))
+    whole = len(events) - (kinds[-1] == "error")  # whose number may leave out what was held back
+    assert numbers == sorted(set(numbers)) and numbers[:whole] == list(range(whole))
     assert kinds[:2] == ["response.created", "response.in_progress"]
     heard = "".join(said["delta"] for kind, said in events if kind == "response.output_text.delta")
     last, said = events[-1]
     if last not in ("response.completed", "response.incomplete"):
         return {"text": heard, "calls": [], "done": False}
-    whole = _of_response(said["response"])
-    assert whole["text"] == heard
+    found = _of_response(said["response"])
+    assert found["text"] == heard
     added = [said["output_index"] for k, said in events if k == "response.output_item.added"]
     done = [said["output_index"] for k, said in events if k == "response.output_item.done"]
     assert added == list(range(len(added))) and sorted(done) == added
-    return whole
+    return found
 
 
 def _of_response(response: Said) -> Said:
@@ -261,18 +262,21 @@ def read_generated(answer: Answer) -> Said:
             break
         assert not said["done"]
         if used := event.get("usageMetadata"):
-            given = used.get("candidatesTokenCount", 0) + used.get("thoughtsTokenCount", 0)
-            said["usage"] = (used.get("promptTokenCount", 0), given)
-        if event.get("promptFeedback", {}).get("blockReason"):
-            said |= {"done": True, "finish": "blocked"}
+            said["usage"] = _gemini_usage(used)
+        finish = event.get("promptFeedback", {}).get("blockReason")
         for candidate in event.get("candidates", ()):
-            if candidate.get("index"):
-                continue
-            for part in candidate.get("content", {}).get("parts", ()):
-                _take_part(part, texts, said["calls"])
-            if finish := candidate.get("finishReason"):
-                said |= {"done": True, "finish": finish}
+            if not candidate.get("index"):
+                finish = candidate.get("finishReason")
+                for part in candidate.get("content", {}).get("parts", ()):
+                    _take_part(part, texts, said["calls"])
+        if finish:
+            said |= {"done": True, "finish": finish}
     return {**said, "text": "".join(texts)}
+
+
+def _gemini_usage(used: Said) -> tuple[int, int]:
+    taken = used.get("promptTokenCount", 0) + used.get("toolUsePromptTokenCount", 0)
+    return taken, used.get("candidatesTokenCount", 0) + used.get("thoughtsTokenCount", 0)
 
 
 def _take_part(part: Said, texts: list[str], calls: list[tuple[str, Said]]) -> None:

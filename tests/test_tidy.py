@@ -27,9 +27,10 @@ FUNCTION_LINES_MAX = 60
 OURS = python_files("src")
 EVERYTHING = python_files("src", "tests")
 MONEY = ("money", "pricing", "tariffs", "ledger", "funds", "plans")
-# The edges; and two that carry what they catch to whoever asks: the writer's thread, and a
-# handler run in steps.
-MAY_CATCH_ALL = ("app.py", "relay/reply.py", "relay/steps.py", "jobs/", "store/sqlite.py")
+# The edges; and those that carry what they catch to whoever asks: the two that write for others,
+# and a handler run in steps.
+WRITERS = ("store/sqlite.py", "store/postgres.py")
+MAY_CATCH_ALL = ("app.py", "relay/reply.py", "relay/steps.py", "jobs/", *WRITERS)
 
 # Words that have a better one in the glossary. Only those that no foreign format forces on us.
 NOT_OUR_WORDS = {

@@ -5,9 +5,9 @@
     python tools/fuzz.py --report             and write docs/operating/evidence/fuzzing.md
 
 Each surface runs in a process of its own, guided by which lines of `apertura.wire` a case reaches.
-The cases that reached something new are kept below .venv/fuzz and are where the next run begins; one
-that was too much is kept there as NAME.crash-…, and `--again FILE` runs it once more. What it is
-not: the check of each commit; that is tests/fuzz/test_fuzz.py.
+The cases that reached something new are kept below .venv/fuzz and are where the next run begins;
+one that was too much is kept there as NAME.crash-…, and `--again FILE` runs it once more. What it
+is not: the check of each commit; that is tests/fuzz/test_fuzz.py.
 
 The rule that keeps it honest: the report says what ran in this very run, whatever it found.
 """
@@ -115,7 +115,7 @@ def run(name: str, seconds: int) -> Run:
 def _failure(said: str) -> str:
     """The end of a trace, and where the case is."""
     at = said.find("Uncaught Python exception")
-    trace = said[at:].split("==")[0] if at >= 0 else said[-1_500:]
+    trace = said[at:].partition("==")[0] if at >= 0 else said[-1_500:]
     kept = re.search(r"written to (\S+)", said)
     return f"{trace.strip()}\n{kept[1] if kept else ''}"
 
@@ -166,6 +166,8 @@ def again(case: Path) -> int:
 
 def page(runs: Sequence[Run], seconds: int) -> str:
     """The report, as a page of the manual."""
+    from tests.fuzz.oracle import FACTOR, REST
+
     total, spent = sum(found.cases for found in runs), sum(found.seconds for found in runs)
     failed = [found.name for found in runs if found.failure]
     rows = [
@@ -184,6 +186,10 @@ def page(runs: Sequence[Run], seconds: int) -> str:
         outcome=outcome,
         rows="\n".join(rows),
         found="\n".join(_found()),
+        factor=FACTOR,
+        rest=REST // 1024,
+        timeout=TIMEOUT,
+        memory=MEMORY,
     )
 
 
@@ -211,23 +217,23 @@ What must hold of any bytes:
   valid Unicode; and they are the same however the bytes were cut, as are the bytes of a tap;
 - all that is written is valid JSON, in whole events; what an encoder writes of them its own
   decoder reads back;
-- no input becomes more than {{factor}} times as many bytes and {{rest}} KiB; no case takes {timeout} seconds
-  or {memory} MB. Steps and memory are held to be linear by `tests/fuzz/test_growth.py`.
+- no input becomes more than {factor} times as many bytes and {rest} KiB; no case takes {timeout}
+  seconds or {memory} MB. Steps and memory are held to be linear by `tests/fuzz/test_growth.py`.
 
 ## The last run
 
-{{date}}, Python {{python}}, Atheris {{atheris}}: {{total:,}} cases in {{minutes}} minutes of work, {{seconds}}
-seconds for each surface. Found: {{outcome}}. Points are branches of `apertura.wire` reached.
+{date}, Python {python}, Atheris {atheris}: {total:,} cases in {minutes} minutes, {seconds} seconds
+for each surface. Found: {outcome}. Points are places in `apertura.wire` that were reached.
 
 | Surface | Seconds | Cases | Points | Found |
 |---|--:|--:|--:|---|
-{{rows}}
+{rows}
 
 ## Found so far, and mended
 
 | Where | What | Held by |
 |---|---|---|
-{{found}}
+{found}
 """
 
 if __name__ == "__main__":

@@ -74,6 +74,7 @@ FIELDS = {
 EVENTS = {
     "books_not_written": "A batch of usage rows could not be written; it is tried again.",
     "bug": "A fault of the gateway, with the id of the request.",
+    "leases_not_kept": "Leases could not be renewed or given back; it is tried again.",
     "local_model": "The embedded model died, and what follows.",
     "recovered": "Calls of an earlier life were brought from the journal to the books.",
     "serving": "The server accepts calls.",

@@ -68,7 +68,7 @@ class Answer:
         assert all(isinstance(value, str) for value in error.values())
         assert self.headers["content-type"] == "application/json"
         assert self.headers["x-request-id"].startswith("req_")
-        return error["code"]
+        return str(error["code"])
 
 
 class Served:
@@ -175,11 +175,16 @@ async def gateway(folder: Path, **flags: str) -> AsyncIterator[Served]:
 
 
 async def new_key(
-    database: Database, org_id: str, *, minted: Minted | None = None, **fields: Any
+    database: Database,
+    org_id: str,
+    *,
+    minted: Minted | None = None,
+    secret: str = SECRET,
+    **fields: Any,
 ) -> str:
     """A key of an organization; it is told only here."""
     minted = minted or keys.mint(os.urandom(keys.RANDOM_BYTES))
-    pepper = secrets.derive(SECRET, secrets.KEY_DIGEST)
+    pepper = secrets.derive(secret, secrets.KEY_DIGEST)
     given: dict[str, Any] = {
         "id": minted.id,
         "org_id": org_id,

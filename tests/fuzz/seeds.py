@@ -10,6 +10,7 @@ import json
 import runpy
 import zlib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from struct import pack
 from typing import Any, get_args
@@ -244,41 +245,95 @@ def _header(name: bytes, value: bytes) -> bytes:
     return pack(">B", len(name)) + name + b"\x07" + pack(">H", len(value)) + value
 
 
-_EMBED = [
-    b'{"model":"m","input":["a","b"],"dimensions":3,"encoding_format":"base64","user":"u"}',
-    b'{"model":"m","input":[[1,2],[3]],"task":"retrieval.query"}',
-    b'{"content":{"parts":[{"text":"a"}]},"taskType":"RETRIEVAL_QUERY","outputDimensionality":3}',
-    b'{"requests":[{"model":"models/m","content":{"parts":[{"text":"a"}]},"task_type":"CLUSTERING",'
-    b'"embed_content_config":{"output_dimensionality":2,"title":"t"}}]}',
-]
-_EMBEDDED = [
-    b'{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.1,-2,3e-5]},'
-    b'{"object":"embedding","index":1,"embedding":[1,2,3]}],"model":"m",'
-    b'"usage":{"prompt_tokens":4,"total_tokens":4}}',
-    b'{"data":[{"index":1,"embedding":"AACAPwAAgD8AAIA/"},{"index":0,"embedding":"AACAPwAAgD8AAIA/"}],'
-    b'"usage":{"total_tokens":4},"error":{}}',
-]
-_RANK = [
-    b'{"model":"m","query":"q","documents":["a",{"text":"b"}],"top_n":1,"return_documents":true,'
-    b'"rank_fields":["text"],"max_chunks_per_doc":3}',
-]
-_RANKED = [
-    b'{"results":[{"index":1,"relevance_score":0.9},{"index":0,"relevance_score":0.1}],'
-    b'"meta":{"billed_units":{"search_units":1},"tokens":{"input_tokens":5}}}',
-    b'{"data":[{"index":1,"score":0.9},{"index":0,"score":1}],"usage":{"total_tokens":7.0}}',
-    b'{"scores":[0.5,0.25],"input_tokens":9}',
-]
-_ERRORS = [
-    b'{"error":{"message":"bad key sk-abcdefgh","type":"invalid_request_error","code":"x","param":"a.b"}}',
-    b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}',
-    b'[{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"Quota",'
-    b'"details":[{"@type":"x/RetryInfo","retryDelay":"7s"},{"reason":"API_KEY_INVALID"}]}}]',
-    b'{"message":"Input is too long for requested model."}',
-    b'{"error":"model not found","detail":[{"msg":"m","loc":["body",0]}]}',
-]
+_ODD: Mapping[str, list[object]] = {
+    "embed": [
+        {"model": "m", "input": ["a", "b"], "dimensions": 3, "encoding_format": "base64"},
+        {"model": "m", "input": [[1, 2], [3]], "task": "retrieval.query", "user": "u"},
+        {
+            "content": {"parts": [{"text": "a"}]},
+            "taskType": "RETRIEVAL_QUERY",
+            "outputDimensionality": 3,
+        },
+        {
+            "requests": [
+                {
+                    "model": "models/m",
+                    "content": {"parts": [{"text": "a"}]},
+                    "task_type": "CLUSTERING",
+                    "embed_content_config": {"output_dimensionality": 2, "title": "t"},
+                }
+            ]
+        },
+    ],
+    "embedded": [
+        {
+            "object": "list",
+            "data": [
+                {"object": "embedding", "index": 0, "embedding": [0.1, -2, 3e-5]},
+                {"object": "embedding", "index": 1, "embedding": [1, 2, 3]},
+            ],
+            "model": "m",
+            "usage": {"prompt_tokens": 4, "total_tokens": 4},
+        },
+        {
+            "data": [
+                {"index": 1, "embedding": "AACAPwAAgD8AAIA/"},
+                {"index": 0, "embedding": "AACAPwAAgD8AAIA/"},
+            ],
+            "usage": {"total_tokens": 4},
+            "error": {},
+        },
+    ],
+    "rank": [
+        {
+            "model": "m",
+            "query": "q",
+            "documents": ["a", {"text": "b"}],
+            "top_n": 1,
+            "return_documents": True,
+            "rank_fields": ["text"],
+            "max_chunks_per_doc": 3,
+        },
+    ],
+    "ranked": [
+        {
+            "results": [
+                {"index": 1, "relevance_score": 0.9},
+                {"index": 0, "relevance_score": 0.1},
+            ],
+            "meta": {"billed_units": {"search_units": 1}, "tokens": {"input_tokens": 5}},
+        },
+        {
+            "data": [{"index": 1, "score": 0.9}, {"index": 0, "score": 1}],
+            "usage": {"total_tokens": 7.0},
+        },
+        {"scores": [0.5, 0.25], "input_tokens": 9},
+    ],
+    "errors": [
+        {"error": {"message": "bad key sk-abcdefgh", "type": "x", "code": "y", "param": "a.b"}},
+        {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}},
+        [
+            {
+                "error": {
+                    "code": 429,
+                    "status": "RESOURCE_EXHAUSTED",
+                    "message": "Quota",
+                    "details": [
+                        {"@type": "x/RetryInfo", "retryDelay": "7s"},
+                        {"reason": "API_KEY_INVALID"},
+                    ],
+                }
+            }
+        ],
+        {"message": "Input is too long for requested model."},
+        {"error": "model not found", "detail": [{"msg": "m", "loc": ["body", 0]}]},
+    ],
+}
+"""Bodies that no transcript holds."""
 
 
-def seeds(surface: str) -> list[bytes]:
+@cache
+def seeds(surface: str) -> tuple[bytes, ...]:
     """Cases for a surface, by its name."""
     kind, _, name = surface.partition("-")
     plain = {
@@ -289,11 +344,7 @@ def seeds(surface: str) -> list[bytes]:
         "listen": lambda: streams(name),
         "whole": lambda: wholes(name),
         "ask": lambda: requests(name),
-        "errors": lambda: _ERRORS,
         "count": lambda: requests("gemini") + requests("anthropic_messages"),
-        "embed": lambda: _EMBED,
-        "embedded": lambda: _EMBEDDED,
-        "rank": lambda: _RANK,
-        "ranked": lambda: _RANKED,
     }
-    return [bytes(STEER) + data for data in plain[kind]()]
+    found = plain[kind]() if kind in plain else [json.dumps(body).encode() for body in _ODD[kind]]
+    return tuple(bytes(STEER) + data for data in found)

@@ -81,7 +81,8 @@ def read_lines(data: bytes) -> None:
     """Server-sent events: any cut gives the same, and what is written is read back."""
     steer, data = data[:STEER], data[STEER:]
     pieces = cut(data, steer)
-    assert _lines([data]) == (found := _lines(pieces)) == _lines([b"", *pieces, b""])
+    found = _lines(pieces)
+    assert _lines([data]) == found == _lines([b"", *pieces, b""])
     for event in found[0]:
         name = event.name if event.name and b"\x00" not in event.name else None
         assert [sse.SseEvent(event.data, name)] == sse.Reader().feed(sse.frame(event.data, name))

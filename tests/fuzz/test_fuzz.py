@@ -9,7 +9,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.mutate import HAZARDS, mutated, nested
@@ -17,6 +17,7 @@ from tests.fuzz.seeds import STEER, seeds
 from tests.fuzz.surfaces import SURFACES
 
 NAMES = sorted(SURFACES)
+FEW = settings(max_examples=settings.default.max_examples // 2)
 STEERS = st.just(bytes(STEER)) | st.binary(min_size=STEER, max_size=STEER)
 
 
@@ -29,6 +30,7 @@ def test_what_providers_and_callers_really_send(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@FEW
 @given(number=st.integers(0, 2**32), steer=STEERS)
 def test_what_is_odd_in_a_few_places(name: str, number: int, steer: bytes) -> None:
     """Mutations of the seeds."""
@@ -38,6 +40,7 @@ def test_what_is_odd_in_a_few_places(name: str, number: int, steer: bytes) -> No
 
 
 @pytest.mark.parametrize("name", NAMES)
+@FEW
 @given(
     steer=STEERS, data=st.binary(max_size=200) | st.lists(st.sampled_from(HAZARDS)).map(b",".join)
 )
@@ -47,12 +50,12 @@ def test_what_is_nothing_at_all(name: str, steer: bytes, data: bytes) -> None:
     SURFACES[name](steer + b"data: " + data + b"\n\n")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("translate")])
 def test_every_depth(name: str) -> None:
     """What is nested so deep that one part can just read it, and the next one cannot say it."""
     seed = min(seeds(name), key=len)
     at = seed.rfind(b":") + 1
     end = min(place for place in (seed.find(b",", at), seed.find(b"}", at), len(seed)) if place > 0)
-    for depth in (10, 100, *range(300, 1_000, 87), *range(960, 1_000, 6), 10_000):
+    for depth in (100, *range(300, 960, 219), *range(960, 1_000, 13), 10_000):
         for kind in range(6):
             SURFACES[name](seed[:at] + nested(depth, kind) + seed[end:])

@@ -8,11 +8,13 @@ from __future__ import annotations
 import sys
 import tracemalloc
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
 import pytest
 
+from apertura.errors import AperturaError
 from apertura.wire import sse
 from apertura.wire.dialects import INBOUND, OUTBOUND, PASSING
 from apertura.wire.passing import TranslatingTap
@@ -21,11 +23,14 @@ from tests.fuzz.surfaces import SURFACES, facts
 from tests.source import PACKAGE
 
 WIRE = str(PACKAGE / "wire")
-FEW, MANY = 40, 120
+FEW, MANY = 20, 60
 """How often something is said again. Three times as often may take 3.5 times the steps."""
 KEPT = 512 * 1024
-"""Bytes that a reader may keep of a stream that goes on, beside what it must say again at its end."""
-STREAMS = [(name, place) for name in sorted(OUTBOUND) for place in range(len(streams(name)))]
+"""Bytes that a reader may keep of any stream, beside so many for each byte that came: a short event
+is a larger object, and some formats say all of an answer again at its end."""
+EACH = 8
+SO_MANY = 400
+STREAMS = [(name, place) for name in sorted(OUTBOUND) for place in range(len(streams(name)))][::2]
 
 
 def steps(run: Callable[[bytes], None], data: bytes) -> int:
@@ -51,7 +56,7 @@ def steps(run: Callable[[bytes], None], data: bytes) -> int:
 
 def linear(run: Callable[[bytes], None], few: bytes, many: bytes) -> bool:
     """Whether the steps grow no faster than the bytes."""
-    return steps(run, many) <= 3.5 * steps(run, few) * max(1, len(many) / len(few) / 3) + 2_000
+    return steps(run, many) <= 3.5 * steps(run, few) + 2_000
 
 
 def again(data: bytes, place: int, times: int) -> bytes:
@@ -69,7 +74,7 @@ def test_a_stream_takes_steps_by_its_length(name: str, place: int) -> None:
     """Whichever event comes again and again, to whatever caller."""
     data = streams(name)[place]
     run = SURFACES[f"decode-{name}"]
-    for event in sorted({0, *list(events_of(name, place))[1::4]}):
+    for event in sorted({0, *list(events_of(name, place))[1::6]}):
         few, many = (bytes(STEER) + again(data, event, times) for times in (FEW, MANY))
         assert linear(run, few, many), f"event {event}"
 
@@ -80,7 +85,7 @@ def test_a_stream_takes_steps_by_its_length(name: str, place: int) -> None:
 def test_a_body_takes_steps_by_its_length(name: str) -> None:
     """Whichever list has many items."""
     run = SURFACES[name]
-    for seed in sorted(seeds(name), key=len)[-4:]:
+    for seed in sorted(seeds(name), key=len)[-2:]:
         for at in [place for place in range(STEER, len(seed)) if seed[place : place + 2] == b"[{"][
             :6
         ]:
@@ -103,7 +108,7 @@ def first_item(data: bytes, start: int) -> bytes:
 
 @pytest.mark.parametrize(("name", "place"), STREAMS)
 def test_a_stream_that_goes_on_is_not_kept(name: str, place: int) -> None:
-    """The event with the most text, a thousand times: less is kept than came, in all readers."""
+    """An event from its middle, many times over: what is kept is bounded by what came."""
     events = streams(name)[place].replace(b"\r\n", b"\n").split(b"\n\n")
     middle = events[len(events) // 2]
     first, said = b"\n\n".join(events[:2]) + b"\n\n", middle + b"\n\n"
@@ -113,11 +118,11 @@ def test_a_stream_that_goes_on_is_not_kept(name: str, place: int) -> None:
         reader(first)
         reader(said)
         tracemalloc.start()
-        for _ in range(1_000):
+        for _ in range(SO_MANY):
             reader(said)
         kept = tracemalloc.get_traced_memory()[0]
         tracemalloc.stop()
-        assert kept <= max(KEPT, 4 * 1_000 * len(said)), reader
+        assert kept <= KEPT + EACH * SO_MANY * len(said), reader
 
 
 def readers(name: str) -> list[Callable[[bytes], object]]:
@@ -133,13 +138,10 @@ def readers(name: str) -> list[Callable[[bytes], object]]:
 
 def quiet(feed: Callable[[bytes], object]) -> Callable[[bytes], object]:
     """The same, until the stream fails."""
-    from apertura.errors import AperturaError
 
     def fed(data: bytes) -> None:
-        try:
+        with suppress(AperturaError):
             feed(data)
-        except AperturaError:
-            pass
 
     return fed
 

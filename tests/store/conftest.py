@@ -1,24 +1,42 @@
-"""A real SQLite file in a temporary folder, migrated; and rows to put in."""
+"""Each engine with a database of its own for every test, migrated; and rows to put in."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from apertura.store.database import Database, open_database
 from apertura.store.migrate import migrate
+from tests.databases import postgres_url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def engine(request: pytest.FixtureRequest) -> str:
+    """What asks for it, or for something below, runs once with each."""
+    return str(request.param)
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
+    """Of a SQLite file."""
     return tmp_path / "apertura.db"
 
 
 @pytest.fixture
-async def db(path: Path) -> AsyncIterator[Database]:
-    database = await open_database(f"sqlite:{path}")
+def url(engine: str, path: Path) -> Iterator[str]:
+    """Of a database in which there is nothing yet, or what migrations put there."""
+    if engine == "sqlite":
+        yield f"sqlite:{path}"
+    else:
+        with postgres_url(migrated=True) as made:
+            yield made
+
+
+@pytest.fixture
+async def db(url: str) -> AsyncIterator[Database]:
+    database = await open_database(url)
     await migrate(database)
     yield database
     await database.close()

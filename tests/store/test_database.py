@@ -10,10 +10,10 @@ from apertura.errors import Unavailable
 from apertura.store.database import open_database, placeholders
 
 
-@pytest.mark.parametrize("url", ["mysql://somewhere/db", "postgresql://somewhere/db", "", "a.db"])
+@pytest.mark.parametrize("url", ["mysql://somewhere/db", "", "a.db"])
 async def test_unknown_scheme_is_refused_with_what_is_known(url: str) -> None:
-    """An engine that this version lacks is named, together with the one it has."""
-    with pytest.raises(ValueError, match="sqlite:/path"):
+    """An engine that this version lacks is named, together with those it has."""
+    with pytest.raises(ValueError, match=r"sqlite:/path.* and postgresql://"):
         await open_database(url)
 
 

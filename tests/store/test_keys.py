@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -120,12 +119,12 @@ async def test_a_deletion_is_final(db: Database, org: identity.Organization) -> 
 
 
 async def test_every_change_of_a_key_is_noticed_elsewhere(
-    db: Database, org: identity.Organization, path: Path
+    db: Database, org: identity.Organization, url: str
 ) -> None:
-    """A second opening of the same file, as by a command, is heard of by a running server."""
+    """A second opening of the same database, as by a command, is heard of by a running server."""
     changed = asyncio.Event()
     db.on_change(changed.set)
-    other = await open_database(f"sqlite:{path}")
+    other = await open_database(url)
 
     for act in (
         keys.create(other, key_record("key_1", org.id)),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from pathlib import Path
 
 import pytest
 
@@ -12,6 +10,7 @@ from apertura.domain.ledger import Entry, Transaction, processor, top_up, wallet
 from apertura.domain.money import NANO_MAX, Nano
 from apertura.store.database import Conflict, Database
 from apertura.store.ledger import Finding, audit, balance, post
+from tests.databases import tampered
 
 USD = Nano(1_000_000_000)
 
@@ -23,18 +22,6 @@ async def posted(db: Database, transaction: Transaction) -> Transaction:
 def paid(name: str, amount: int = USD, reference: str = "", org: str = "org_1") -> Transaction:
     reference = reference or f"reference of {name}"
     return top_up(org, Nano(amount), reference, transaction_id=name, at=1)
-
-
-def tampered(path: Path, *statements: str) -> None:
-    """Do to the books what the product refuses to do."""
-    connection = sqlite3.connect(path)
-    for table in ("entries", "transactions"):
-        connection.execute(f"DROP TRIGGER {table}_are_not_changed")
-        connection.execute(f"DROP TRIGGER {table}_are_not_deleted")
-    for statement in statements:
-        connection.execute(statement)
-    connection.commit()
-    connection.close()
 
 
 async def test_a_top_up_fills_the_wallet(db: Database) -> None:
@@ -116,12 +103,12 @@ async def test_what_is_posted_stays(db: Database) -> None:
     assert await audit(db) == []
 
 
-async def test_the_audit_finds_what_was_tampered_with(db: Database, path: Path) -> None:
+async def test_the_audit_finds_what_was_tampered_with(db: Database, url: str) -> None:
     """A changed entry, an emptied transaction and a changed sum are each named, with amounts."""
     for name, org in (("t1", "org_1"), ("t2", "org_2"), ("t3", "org_3")):
         await posted(db, paid(name, 100, org=org))
-    tampered(
-        path,
+    await tampered(
+        url,
         "UPDATE entries SET amount = -99 WHERE account_id = 'org:org_1:wallet'",
         "DELETE FROM entries WHERE transaction_id = 't2'",
         "UPDATE accounts SET posted = -1000 WHERE id = 'org:org_3:wallet'",

@@ -3,24 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from apertura.store.database import Database, open_database
 from apertura.store.migrate import MigrationRefused, migrate
+from tests.databases import postgres_url
 
 FIRST = "-- a note; with a semicolon\n\nCREATE TABLE a (n BIGINT);\n\nCREATE TABLE b (n BIGINT);\n"
 SECOND = "ALTER TABLE a ADD COLUMN name TEXT;\n"
-TRIGGER = "CREATE TRIGGER t BEFORE DELETE ON a\nBEGIN SELECT RAISE(ABORT, 'no'); END;\n"
+TRIGGER = {
+    "sqlite": "CREATE TRIGGER t BEFORE DELETE ON a\nBEGIN SELECT RAISE(ABORT, 'no'); END;\n",
+    "postgres": (
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$\nBEGIN RETURN NULL; END\n$$;\n"
+        "\nCREATE TRIGGER t BEFORE DELETE ON a\nFOR EACH ROW EXECUTE FUNCTION f();\n"
+    ),
+}
+OBJECTS = {
+    "sqlite": "SELECT name FROM sqlite_master WHERE sql <> ''",
+    "postgres": (
+        "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' "
+        "UNION SELECT tgname::text FROM pg_trigger WHERE NOT tgisinternal"
+    ),
+}
 
 
 @pytest.fixture
-async def db(path: Path) -> AsyncIterator[Database]:
-    database = await open_database(f"sqlite:{path}")
+def url(engine: str, path: Path) -> Iterator[str]:
+    """Of a database without anything in it."""
+    if engine == "sqlite":
+        yield f"sqlite:{path}"
+    else:
+        with postgres_url(migrated=False) as made:
+            yield made
+
+
+@pytest.fixture
+async def db(url: str) -> AsyncIterator[Database]:
+    database = await open_database(url)
     yield database
     await database.close()
 
@@ -30,13 +53,14 @@ def folder(tmp_path: Path) -> Path:
     made = tmp_path / "migrations"
     made.mkdir()
     (made / "0001_first.sql").write_text(FIRST)
-    (made / "0001_first.sqlite.sql").write_text(TRIGGER)
+    for engine, trigger in TRIGGER.items():
+        (made / f"0001_first.{engine}.sql").write_text(trigger)
     (made / "0001_first.other.sql").write_text("NONSENSE;\n")
     return made
 
 
 async def objects(db: Database) -> set[str]:
-    return {name for (name,) in await db.read("SELECT name FROM sqlite_master WHERE sql <> ''")}
+    return {name for (name,) in await db.read(OBJECTS[db.engine])}
 
 
 async def test_files_are_applied_once_and_in_order(db: Database, folder: Path) -> None:
@@ -50,11 +74,12 @@ async def test_files_are_applied_once_and_in_order(db: Database, folder: Path) -
     assert await db.read("SELECT name FROM a") == []
 
 
-@pytest.mark.parametrize("file", ["0001_first.sql", "0001_first.sqlite.sql"])
-async def test_an_edited_migration_is_refused(db: Database, folder: Path, file: str) -> None:
+@pytest.mark.parametrize("name", ["0001_first.sql", "0001_first.{engine}.sql"])
+async def test_an_edited_migration_is_refused(db: Database, folder: Path, name: str) -> None:
     """A file that was applied and edited since, also the part for the engine, stops the start."""
     await migrate(db, folder)
-    (folder / file).write_text((folder / file).read_text() + "\n-- edited\n")
+    file = folder / name.format(engine=db.engine)
+    file.write_text(file.read_text() + "\n-- edited\n")
 
     with pytest.raises(MigrationRefused, match=r"0001_first\.sql was edited"):
         await migrate(db, folder)
@@ -89,15 +114,11 @@ async def test_a_gap_in_the_files_is_refused(db: Database, folder: Path) -> None
     assert await objects(db) == set()
 
 
-async def test_a_missing_row_in_the_database_is_refused(
-    db: Database, folder: Path, path: Path
-) -> None:
+async def test_a_missing_row_in_the_database_is_refused(db: Database, folder: Path) -> None:
     """A database whose earlier migration is not on record is not guessed at."""
     (folder / "0002_second.sql").write_text(SECOND)
     await migrate(db, folder)
-    with sqlite3.connect(path) as connection:
-        connection.execute("DELETE FROM migrations WHERE number = 1")
-    connection.close()
+    await db.write(lambda tx: tx.execute("DELETE FROM migrations WHERE number = 1"))
 
     with pytest.raises(MigrationRefused, match="lacks a migration"):
         await migrate(db, folder)
@@ -116,25 +137,25 @@ async def test_a_failing_file_leaves_nothing_of_it(db: Database, folder: Path) -
     assert await db.read("SELECT number FROM migrations") == [(1,)]
 
 
-async def test_processes_that_start_together_apply_each_file_once(path: Path) -> None:
+async def test_processes_that_start_together_apply_each_file_once(url: str) -> None:
     """Two processes and this one migrate a new file at once; all succeed, one of them did it."""
     script = (
         "import asyncio, sys\n"
         "from apertura.store.database import open_database\n"
         "from apertura.store.migrate import migrate\n"
         "async def main():\n"
-        "    db = await open_database('sqlite:' + sys.argv[1])\n"
+        "    db = await open_database(sys.argv[1])\n"
         "    print(len(await migrate(db)))\n"
         "    await db.close()\n"
         "asyncio.run(main())\n"
     )
     processes = [
         await asyncio.create_subprocess_exec(
-            sys.executable, "-c", script, path, stdout=asyncio.subprocess.PIPE
+            sys.executable, "-c", script, url, stdout=asyncio.subprocess.PIPE
         )
         for _ in range(2)
     ]
-    database = await open_database(f"sqlite:{path}")
+    database = await open_database(url)
     applied = [len(await migrate(database))]
     for process in processes:
         out, _ = await process.communicate()

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apertura.store import usage
 from apertura.store.database import Database, open_database
 from apertura.store.migrate import migrate
 from apertura.store.usage import Part, Totals, UsageRow
+from tests.databases import new_url
 from tests.store.examples import NEW_YEAR_MS, usage_row
 
 DAY_MS = 86_400_000
@@ -44,11 +43,22 @@ def rows_with_replays(draw: st.DrawFn) -> list[list[UsageRow]]:
 @given(rows_with_replays())
 def test_a_replayed_row_changes_nothing(batches: list[list[UsageRow]]) -> None:
     """However rows are cut into batches and repeated, rows and sums are those of the set."""
+    assert_each_counts_once("sqlite", batches)
+
+
+@settings(max_examples=10)
+@given(rows_with_replays())
+def test_a_replayed_row_changes_nothing_on_postgres(batches: list[list[UsageRow]]) -> None:
+    """So there."""
+    assert_each_counts_once("postgres", batches)
+
+
+def assert_each_counts_once(engine: str, batches: list[list[UsageRow]]) -> None:
     distinct = {row.call_id: row for batch in batches for row in batch}
 
     async def run() -> tuple[int, int, list[tuple[object, ...]]]:
-        with TemporaryDirectory() as folder:
-            db = await open_database(f"sqlite:{Path(folder) / 'apertura.db'}")
+        with new_url(engine) as url:
+            db = await open_database(url)
             await migrate(db)
             new = sum([await usage.record(db, batch) for batch in batches])
             kept = await db.read("SELECT COUNT(*) FROM usage")

@@ -326,3 +326,14 @@ def test_any_order_of_turns_becomes_legal(roles: list[Any]) -> None:
     sides = [message["role"] for message in found]
 
     assert sides == [("user", "assistant")[n % 2] for n in range(len(sides))]
+
+
+@pytest.mark.parametrize("odd", ["1e999", "7" * 5_000])
+def test_what_python_cannot_hold_is_refused(odd: str) -> None:
+    """In the schema of a tool, or a call of one: no other format has to look into them."""
+    tool = Tool(name="f", parameters=Raw(f'{{"type":"object","x":{odd}}}'.encode()))
+    call = CallPart(id="c", name="f", arguments=f'{{"x":{odd}}}')
+
+    for fields in ({"tools": (tool,)}, {"turns": (HI, model_said(call))}):
+        with pytest.raises(BadRequest):
+            express(Chat(**{"turns": (HI,), **fields}), Target(model=CLAUDE))

@@ -38,3 +38,10 @@ def test_other_errors_are_read_as_everywhere() -> None:
     assert isinstance(read_error(503, b"<html>", {}), Overloaded)
     assert isinstance(read_error(400, b"<html>", {}), BadRequest)
     assert isinstance(read_error(500, b'{"error":7}', {}), UpstreamFailed)
+
+
+def test_a_status_of_another_type_says_nothing() -> None:
+    """Whatever stands there."""
+    for status in (b"{}", b"[]", b"5", b"null"):
+        body = b'{"error":{"code":400,"message":"no","status":%b}}' % status
+        assert isinstance(read_error(400, body, {}), BadRequest)

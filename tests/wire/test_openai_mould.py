@@ -158,3 +158,14 @@ def test_a_mould_that_was_found_is_used(monkeypatch: pytest.MonkeyPatch) -> None
     for data in (repeated([" c"]), repeated(["\n", "d", "é" * 9, "", " f", '"']), repeated(["\t"])):
         assert tap.feed(data) is data
     assert (tap.pieces, tap.chars) == (9, 21)
+
+
+PLAIN = b'{"choices":[{"delta":{"content":"a"}}]}'
+
+
+@pytest.mark.parametrize(
+    "part", [b"", b" ", PLAIN + b"," + PLAIN, PLAIN + b"," + PLAIN + b"," + PLAIN]
+)
+def test_what_is_not_just_one_event_has_no_mould(part: bytes) -> None:
+    """Nothing, or several behind commas: they are no JSON, and are refused where they are read."""
+    assert mould_of(part) is None

@@ -328,3 +328,16 @@ def test_what_a_stream_can_hold_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(openai_encoder, "ARGUMENTS_MAX", 1_000)
     with pytest.raises(Garbled):
         encoder(CALL).feed([ToolCall(index=0, arguments="x" * 99)] * 20)
+
+
+@pytest.mark.parametrize("odd", [b'"\xff"', b"1e999", b"-1e999", b"7" * 5_000, b'"\\ud800"'])
+def test_what_nobody_reads_is_the_same_read_quickly_or_carefully(odd: bytes) -> None:
+    """Bytes that are not Unicode, numbers that Python cannot hold, half a character."""
+    said = [b'{"choices":[{"index":0,"delta":{"content":"a"}}],"x":%b}' % odd] * 4
+    events = [b"data: %b\n\n" % one for one in said]
+    end = stream(chunk(reason="stop"))
+
+    together, apart = decoded(b"".join(events) + end), decoded(*events, end)
+
+    assert comparable(together) == comparable(apart)
+    assert isinstance(together[-1], Failed) is (odd == b'"\xff"')

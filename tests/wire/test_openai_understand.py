@@ -345,3 +345,12 @@ def test_who_asks_in_the_first_way_is_answered_in_it() -> None:
     assert choice["message"]["function_call"] == first["delta"]["function_call"] == said
     assert choice["finish_reason"] == last["finish_reason"] == "function_call"
     assert "tool_calls" not in choice["message"]
+
+
+def test_what_stands_beside_a_call_with_a_number_that_python_cannot_hold_is_refused() -> None:
+    """It would hold the signature of the call."""
+    call = json.dumps({**CALL, "extra_content": {"x": 0}}).replace("0}", "7" * 5_000 + "}")
+    said = f'{{"role":"assistant","tool_calls":[{call}]}}'
+
+    with pytest.raises(BadRequest):
+        understand(parse(f'{{"model":"m","messages":[{said}]}}'.encode()))

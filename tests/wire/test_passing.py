@@ -139,3 +139,17 @@ def test_a_translated_stream_ends_with_the_other_formats_marker() -> None:
     assert tap.ended
     assert tap.close() == b"..!"
     assert tap.usage == USED.usage
+
+
+def test_an_event_without_data_does_not_pass() -> None:
+    """It keeps a connection alive; to a client it would be JSON that is empty."""
+    tap = PassingTap(Blank())
+
+    assert tap.feed(b"data: \n\ndata: t:one\n\nevent: ping\ndata:\n\n") == stream(b"t:one")
+
+
+class Blank(Reading):
+    """The small format, which reads over what is empty."""
+
+    def take(self, event: SseEvent) -> list[Event]:
+        return super().take(event) if event.data else []

@@ -140,3 +140,12 @@ def test_kept_input_is_listed_in_the_formats_own_form() -> None:
         "last_id": ids[-1],
         "has_more": False,
     } == found
+
+
+def test_a_kept_item_with_a_number_that_python_cannot_hold_can_be_listed() -> None:
+    """As the nearest that it can."""
+    item = b'{"type":"message","role":"user","content":"a","x":%b}' % (b"7" * 5_000)
+
+    [found] = json.loads(listed(b"[%b]" % item, "resp_1"))["data"]
+
+    assert found["x"] > 1e308

@@ -270,3 +270,20 @@ def test_an_error_in_a_whole_reply() -> None:
         parse_reply(b'{"error": {"code": "rate_limit_exceeded", "message": "slow"}}')
     with pytest.raises(UpstreamFailed):
         parse_reply(b'{"status": "failed", "output": [], "error": null}')
+
+
+@pytest.mark.parametrize("kind", [{}, ["message"], 5, None])
+def test_an_item_whose_type_is_no_text_is_read_over(kind: Any) -> None:
+    """In an event of its own and in the whole response."""
+    odd = {**message("odd"), "type": kind}
+    added = {"type": "response.output_item.done", "output_index": 0, "item": odd}
+
+    assert answered(added, completed(odd, message("a"))).choices[0].text == "a"
+
+
+def test_an_event_that_is_not_unicode_does_not_pass() -> None:
+    """Also where it is a piece of text, and the bytes are in a member that nobody reads."""
+    piece = b'{"type":"response.output_text.delta","delta":"a","obfuscation":"\xff"}'
+
+    with pytest.raises(Garbled):
+        listen(include_usage=True).feed(b"data: %b\n\n" % piece)

@@ -303,3 +303,12 @@ def test_state_of_another_format_reaches_no_provider() -> None:
     user = {"role": "user", "content": "a"}
 
     assert [own, user] == passed(input=[own, foreign, shown, user])["input"]
+
+
+def test_a_number_that_python_cannot_hold_is_refused_where_an_item_must_be_mended() -> None:
+    """An item that is read again, because its parts have the names of another format."""
+    item = b'{"role":"user","content":[{"type":"text","text":"a"}],"x":%b}' % (b"7" * 5_000)
+    asked = parse(b'{"model":"m","input":[%b]}' % item)
+
+    with pytest.raises(BadRequest):
+        render(asked, model="theirs")

@@ -352,3 +352,12 @@ def test_names_are_the_callers() -> None:
 
     assert "max_tokens" == fates.name_of(chat, "max_output")
     assert set(chat.names) <= {*FIELDS, "turns", "system"}
+
+
+def test_an_annotation_with_a_number_that_python_cannot_hold_is_refused() -> None:
+    """Of an answer that the caller sends back."""
+    part = b'{"type":"output_text","text":"a","annotations":[{"x":%b}]}' % (b"7" * 5_000)
+    said = b'{"type":"message","role":"assistant","content":[%b]}' % part
+
+    with pytest.raises(BadRequest):
+        understand(parse(b'{"model":"m","input":[%b]}' % said))

@@ -20,7 +20,6 @@ import msgspec
 
 from apertura.errors import AperturaError, Cut, Garbled, Stalled
 from apertura.relay.inflate import Inflater, inflater
-from apertura.relay.plain_http import PlainReply, plain_reply
 from apertura.relay.steps import Signal
 
 HEAD_BYTES_MOST = 64 * 1024
@@ -149,13 +148,6 @@ class Reply:
             raise Garbled("The provider's reply is larger than this installation accepts.")
         self._held.append(piece)
 
-    def whole(self, reply: PlainReply) -> None:
-        """All of it is here at once."""
-        self.status, self.headers, self._held = 200, reply.headers, [reply.body]
-        self._connection = None
-        self.complete = True
-        self.head.fire()
-
     def settle(self, error: AperturaError | None) -> None:
         """The reply is whole (None), or will never be."""
         if self.complete or self.error is not None:
@@ -255,12 +247,6 @@ class Connection(asyncio.Protocol):
             self.abort()  # nobody asked
             return
         if not self._got_byte:
-            plain = plain_reply(data)
-            if plain is not None and len(plain.body) <= reply.limit:
-                self._reply = None
-                self.pool.released(self, reusable=self.origin.keepalive)
-                reply.whole(plain)
-                return
             self._forget()
             self._got_byte = True
         try:

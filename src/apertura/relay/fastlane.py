@@ -27,7 +27,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from apertura.relay.call import new_call_id
 from apertura.relay.exchange import FORWARDED, PAUSE_ABOVE, Handler, Refuse, joined
 from apertura.relay.lane_exchange import STATUS_LINES, LaneExchange
-from apertura.relay.plain_http import SameHead, same_head
+from apertura.relay.same_head import SameHead, same_head
 from apertura.relay.steps import Steps
 
 HEADER_BYTES_MOST = 32 * 1024

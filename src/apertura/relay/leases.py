@@ -237,7 +237,7 @@ class Leases:
         leases = [lease for name in names if (lease := self._known.get(name)) is not None]
         await self._give_back({lease.fund: lease.empty() for lease in leases})
 
-    async def _keep(self, seconds: int, step: Callable[[], Awaitable[None]]) -> None:
+    async def _keep(self, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
         while True:
             await asyncio.sleep(seconds)
             await self._once(step)

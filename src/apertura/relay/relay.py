@@ -75,7 +75,7 @@ class Relay:
                     if exchange.started:
                         self._fail_inside(call, error, question, exchange)
                         return
-                    if number == last or not error.retryable or call.deadline <= self._clock():
+                    if number == last or not self._goes_on(call, error):
                         raise
                 else:
                     return
@@ -86,6 +86,10 @@ class Relay:
             self.running -= 1
             if not call.settled:
                 self._settlement.settle(call)
+
+    def _goes_on(self, call: Call, error: AperturaError) -> bool:
+        """Whether another offer may be asked after this error."""
+        return error.retryable and not call.content and self._clock() < call.deadline
 
     async def _whole(
         self, call: Call, question: Question, offer: Offer, exchange: Exchange, head: Head
@@ -99,9 +103,10 @@ class Relay:
         if upstream.status != 200:
             raise place.provider.read_error(upstream.status, upstream.headers, body)
         facts = question.check(body, offer)
-        call.answered(facts.usage or self._estimate(question, facts.chars, offer))
+        call.content = True  # no other offer mends what goes wrong from here on
         if question.keep is not None:
             await question.keep(facts.body)
+        call.answered(facts.usage or self._estimate(question, facts.chars, offer))
         self._settlement.settle(call)
         if question.dropped:
             head += dropped_line(question.dropped)

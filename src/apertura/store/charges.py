@@ -24,13 +24,7 @@ from apertura.domain.funds import PAYERS, charged, spend
 from apertura.store import funds, ledger
 from apertura.store.database import Database, Tx
 from apertura.store.funds import Stand
-from apertura.store.usage import (
-    _COLUMNS,
-    UsageRow,
-    _add_to_days,
-    _values,
-    day_of,
-)
+from apertura.store.usage import _COLUMNS, UsageRow, _add_to_days, _values
 
 _CHARGES = ("transaction_id", "org_id", "key_id", "model", "day", "cost", "written_off")
 _MS_PER_DAY = 86_400_000
@@ -224,14 +218,12 @@ async def _write_books(tx: Tx, rows: Sequence[Charge], groups: Sequence[_Group])
     at = max(row.started_ms + row.total_ms for row in rows)
     paid: dict[str, int] = dict.fromkeys(first, 0)
     cost: dict[str, int] = dict.fromkeys(first, 0)
-    parts: dict[tuple[str, str, str, str, str], list[int]] = {}
+    parts: dict[tuple[str, str, str, str, int], list[int]] = {}
     for group in groups:
         paid[group.org] += group.charged
         cost[group.org] += group.cost
         name = _name_of(first[group.org])
-        part = parts.setdefault(
-            (name, group.org, group.key, group.model, day_of(group.day * _MS_PER_DAY)), [0, 0]
-        )
+        part = parts.setdefault((name, group.org, group.key, group.model, group.day), [0, 0])
         part[0] += group.cost
         part[1] += group.cost - group.charged
     transactions = [

@@ -68,7 +68,8 @@ class Database(Protocol):
 
 
 async def open_database(url: str) -> Database:
-    """Open the database of a URL such as `sqlite:/var/lib/apertura/apertura.db`.
+    """Open the database of a URL such as `sqlite:/var/lib/apertura/apertura.db`, or
+    `postgresql://user:password@host/name`.
 
     Raises:
         ValueError: the scheme names no engine of this version.
@@ -79,8 +80,15 @@ async def open_database(url: str) -> Database:
         from apertura.store.sqlite import open_sqlite  # an engine is imported when used
 
         return await open_sqlite(rest.removeprefix("//") if rest.startswith("///") else rest)
+    if scheme in ("postgresql", "postgres"):
+        from apertura.store.postgres import open_postgres
+
+        return await open_postgres(url)
     named = f"{scheme}:" if colon else "a URL without a scheme"
-    raise ValueError(f"no database for {named}; this version knows sqlite:/path/to/apertura.db")
+    raise ValueError(
+        f"no database for {named}; this version knows sqlite:/path/to/apertura.db and "
+        "postgresql://user:password@host/name"
+    )
 
 
 def out_of_service(what: str) -> Unavailable:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Literal
 
 import msgspec
 
@@ -26,7 +25,7 @@ from apertura.store.funds import in_pieces
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """Something that must not be: `subject` is a transaction or an account, amounts in nano."""
 
-    rule: Literal["transaction sums to zero", "posted is the sum of entries"]
+    rule: str
     subject: str
     expected: int
     found: int

@@ -25,6 +25,15 @@ from apertura.errors import Unavailable
 from apertura.store.database import Conflict, Database, Tx
 
 _NAME = re.compile(r"(\d{4})_\w+\.sql")
+_IN_TURN = {
+    "postgres": (  # each statement is to see what the process before us has applied
+        "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+        "SET LOCAL lock_timeout = '25s'",
+        "SELECT pg_advisory_xact_lock(1634756978)",
+        "SET LOCAL lock_timeout = '5s'",
+    )
+}
+"""What makes processes wait for each other, where a write transaction alone does not."""
 
 
 class MigrationRefused(Unavailable):
@@ -60,6 +69,8 @@ async def migrate(db: Database, folder: Traversable | None = None) -> list[str]:
     migrations = available(folder or files("apertura.store") / "migrations", db.engine)
 
     async def step(tx: Tx) -> str | None:
+        for statement in _IN_TURN.get(db.engine, ()):
+            await tx.execute(statement)
         done = await _applied(tx)
         _check(done, migrations)
         if len(done) == len(migrations):

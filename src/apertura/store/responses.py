@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import Raw
 
-from apertura.errors import TooLarge
+from apertura.errors import Garbled, TooLarge
 from apertura.store.database import Database, Tx
 
 DEPTH_MAX = 500
@@ -92,10 +92,13 @@ ORDER BY history.depth DESC
 async def keep(db: Database, kept: Kept) -> None:
     """Keep a response; a second time under the same id changes nothing.
 
-    Raises Conflict: the organization does not exist.
+    Raises Conflict: the organization does not exist. Garbled: its items are none.
     """
     row = [_stored(getattr(kept, name)) for name in _COLUMNS]
-    names = [named.id for item in kept.output if (named := _to_named(item)).id]
+    try:
+        names = [named.id for item in kept.output if (named := _to_named(item)).id]
+    except msgspec.DecodeError:
+        raise Garbled("The provider sent a response that cannot be kept.") from None
 
     async def work(tx: Tx) -> None:
         new = await tx.insert_many("responses", (*_COLUMNS, "size"), [(*row, kept.size)])

@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from apertura.errors import BadRequest
 from apertura.wire import anthropic_express, fates, faults
 from apertura.wire.chat import Chat
 from apertura.wire.dialect import Expressed, Target
@@ -59,7 +60,7 @@ def express(chat: Chat, target: Target) -> Expressed:
     dropped = list(fates.dropped(chat, FATES, "Converse"))
     asked = _for_family(chat, target.model, dropped)
     said = anthropic_express.express(asked, target)
-    found = _decode(said.body)
+    found = _read_again(said.body)
     writer = _Writer(fates.name_of(chat, "turns"), caches=bool(_CACHES.search(target.model)))
     body: Json = {"messages": [writer.message(message) for message in found["messages"]]}
     if system := writer.blocks(found.get("system", [])):
@@ -74,6 +75,17 @@ def express(chat: Chat, target: Target) -> Expressed:
     if writer.lost_marks:
         dropped.append("cache_control")
     return Expressed(body=_encode(body), dropped=tuple(dict.fromkeys([*dropped, *said.dropped])))
+
+
+def _read_again(body: bytes) -> Json:
+    """What was said in the Messages format. Raises: BadRequest, where the caller's JSON (in a tool
+    or a call of one) holds what passes there unread.
+    """
+    try:
+        return _decode(body)
+    except faults.NOT_READ:
+        sentence = "The request holds a number that is out of range, or is nested too deeply."
+        raise BadRequest(sentence) from None
 
 
 def _for_family(chat: Chat, model: str, dropped: list[str]) -> Chat:

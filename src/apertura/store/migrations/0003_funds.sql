@@ -35,13 +35,13 @@ CREATE TABLE budgets (
     reset_day BIGINT NOT NULL CHECK (reset_day BETWEEN 1 AND 28)
 );
 
--- What the revenue of a transaction consists of.
+-- What the revenue of a transaction consists of; day is counted from 1970 (UTC).
 CREATE TABLE charges (
     transaction_id TEXT NOT NULL REFERENCES transactions (id),
     org_id TEXT NOT NULL,
     key_id TEXT NOT NULL,
     model TEXT NOT NULL,
-    day TEXT NOT NULL,
+    day BIGINT NOT NULL,
     cost BIGINT NOT NULL,
     written_off BIGINT NOT NULL,
     PRIMARY KEY (transaction_id, key_id, model, day)
@@ -52,27 +52,25 @@ CREATE INDEX charges_by_day ON charges (org_id, day);
 -- Calls from before wallets were charged: nobody pays for them, but they are in the books.
 INSERT INTO transactions (id, kind, reference, at)
 SELECT 'opening_' || org_id, 'usage', 'opening_' || org_id, 0
-FROM usage_days GROUP BY org_id HAVING SUM(cost) > 0;
+FROM usage GROUP BY org_id HAVING SUM(cost) > 0;
 
 INSERT INTO accounts (id, posted)
-SELECT 'write-offs', total FROM (SELECT SUM(cost) AS total FROM usage_days) AS used
-WHERE total > 0;
+SELECT 'write-offs', total FROM (SELECT SUM(cost) AS total FROM usage) AS used WHERE total > 0;
 
 INSERT INTO accounts (id, posted)
-SELECT 'revenue:usage', -total FROM (SELECT SUM(cost) AS total FROM usage_days) AS used
-WHERE total > 0;
+SELECT 'revenue:usage', -total FROM (SELECT SUM(cost) AS total FROM usage) AS used WHERE total > 0;
 
 INSERT INTO entries (transaction_id, account_id, amount)
 SELECT 'opening_' || org_id, 'write-offs', SUM(cost)
-FROM usage_days GROUP BY org_id HAVING SUM(cost) > 0;
+FROM usage GROUP BY org_id HAVING SUM(cost) > 0;
 
 INSERT INTO entries (transaction_id, account_id, amount)
 SELECT 'opening_' || org_id, 'revenue:usage', -SUM(cost)
-FROM usage_days GROUP BY org_id HAVING SUM(cost) > 0;
+FROM usage GROUP BY org_id HAVING SUM(cost) > 0;
 
 INSERT INTO charges (transaction_id, org_id, key_id, model, day, cost, written_off)
-SELECT 'opening_' || org_id, org_id, key_id, model, day, cost, cost
-FROM usage_days WHERE cost > 0;
+SELECT 'opening_' || org_id, org_id, key_id, model, started_ms / 86400000, SUM(cost), SUM(cost)
+FROM usage WHERE cost > 0 GROUP BY org_id, key_id, model, started_ms / 86400000;
 
 -- Wallets hold what was paid in; quotas, what was not used of them. Others are made when needed.
 INSERT INTO funds (id, kind, owner, since_ms, until_ms, posted, held)

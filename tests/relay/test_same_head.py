@@ -1,4 +1,4 @@
-"""Behaviour of the quick ways to read HTTP: they say what httptools says, or nothing."""
+"""Behaviour of the quick way to read a request: it says what httptools says, or nothing."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apertura.relay.exchange import Exchange
-from apertura.relay.plain_http import SameHead, plain_reply, same_head
+from apertura.relay.same_head import SameHead, same_head
 
 
 class Read:
     """What httptools makes of some bytes: each message with its headers and body."""
 
-    def __init__(self, data: bytes, *, reply: bool) -> None:
+    def __init__(self, data: bytes) -> None:
         self.headers: list[tuple[bytes, bytes]] = []
         self.body = b""
         self.ended = 0
         self.failed = False
-        parser = httptools.HttpResponseParser if reply else httptools.HttpRequestParser
-        self._parser = parser(self)
+        self._parser = httptools.HttpRequestParser(self)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -73,39 +72,13 @@ LINES = st.sampled_from(
         b"",
     ]
 )
-FIRSTS = st.sampled_from(
-    [b"HTTP/1.1 200 OK"] * 8 + [b"HTTP/1.0 200 OK", b"HTTP/1.1 204 No Content", b"HTTP/1.1 200"]
-)
-BODIES = st.sampled_from([b"1234567"] * 8 + [b"", b"12345678", b"123\r\n\r\n", b"0\r\n\r\n12"])
-MOST = st.lists(st.one_of(LINES, st.just(b"content-length: 7")), min_size=1, max_size=4)
-
-
-@given(FIRSTS, MOST, BODIES)
-def test_a_plain_reply_is_what_the_parser_reads(
-    first: bytes, lines: list[bytes], body: bytes
-) -> None:
-    data = b"\r\n".join([first, *lines, b"", body])
-    plain = plain_reply(data)
-    if plain is not None:
-        read = Read(data, reply=True)
-        assert not read.failed and read.ended == 1 and read.reusable
-        assert plain.headers == dict(read.headers)
-        assert plain.body == read.body
-
-
-@pytest.mark.parametrize("more", [b"", b"connection: keep-alive\r\n", b"X-Request-Id: a\r\n"])
-def test_usual_replies_are_plain(more: bytes) -> None:
-    plain = plain_reply(b"HTTP/1.1 200 OK\r\n%bContent-Length: 2\r\n\r\n{}" % more)
-    assert plain is not None and plain.body == b"{}"
-
-
 HEADS = st.lists(LINES, max_size=3)
 POST = b"POST /v1/chat/completions HTTP/1.1"
 
 
 def remembered(data: bytes) -> SameHead | None:
     """What a connection keeps of a request that httptools has read."""
-    read = Read(data, reply=False)
+    read = Read(data)
     if read.failed or read.ended != 1 or not read.reusable:
         return None
     return same_head(data, asked(dict(read.headers), read.body), handler)
@@ -132,7 +105,7 @@ def test_a_request_with_the_same_head_is_what_the_parser_reads(
     ):
         body = same.body_of(data) if same is not None else None
         if body is not None:
-            read = Read(data, reply=False)
+            read = Read(data)
             assert not read.failed and read.ended == 1 and read.reusable
             assert body == read.body
 

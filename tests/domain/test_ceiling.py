@@ -1,0 +1,97 @@
+"""Behaviour of the height of a hold."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apertura.domain.ceiling import USEFUL_OUTPUT, ceiling, largest_output, output_limit
+from apertura.domain.pricing import FREE, Price, Tier, cost
+from apertura.domain.tariffs import PRICE_MAX
+from apertura.domain.usage import TOKENS_MAX, Usage
+
+rates = st.integers(0, PRICE_MAX)
+own = st.none() | rates
+base = st.builds(
+    Price,
+    input=rates,
+    output=rates,
+    cache_read=own,
+    cache_write=own,
+    cache_write_1h=own,
+    audio_input=own,
+    audio_output=own,
+    image_output=own,
+    per_call=rates,
+)
+
+
+@st.composite
+def prices(draw: st.DrawFn) -> Price:
+    bounds = sorted(draw(st.sets(st.integers(1, 1000), max_size=3)))
+    tiers = tuple(Tier(bound, draw(base)) for bound in bounds)
+    plain = draw(base)
+    return Price(**{**{f: getattr(plain, f) for f in plain.__struct_fields__}, "tiers": tiers})
+
+
+@st.composite
+def usages(draw: st.DrawFn, most_in: int, most_out: int) -> Usage:
+    left = total_in = draw(st.integers(0, most_in))
+    parts: dict[str, int] = {}
+    for name in ("cache_read", "cache_write", "cache_write_1h", "audio_input"):
+        parts[name] = draw(st.integers(0, left))
+        left -= parts[name]
+    left = total_out = draw(st.integers(0, most_out))
+    for name in ("reasoning", "audio_output", "image_output"):
+        parts[name] = draw(st.integers(0, left))
+        left -= parts[name]
+    return Usage(input=total_in, output=total_out, **parts)
+
+
+@given(prices(), st.integers(0, 2000), st.integers(0, 2000), st.data())
+def test_no_call_costs_more_than_its_ceiling(
+    price: Price, most_in: int, most_out: int, data: st.DataObject
+) -> None:
+    """Whatever classes the tokens turn out to be of, in whatever tier."""
+    used = data.draw(usages(most_in, most_out))
+
+    assert cost(used, price) <= ceiling(price, most_in, most_out)
+
+
+@given(prices(), st.integers(0, 2000), st.integers(0, 2**50), st.integers(0, 5000))
+def test_a_lowered_limit_is_the_largest_that_is_covered(
+    price: Price, input_tokens: int, covers: int, wanted: int
+) -> None:
+    """What it costs at most is covered; one token more would not be, or was not wanted."""
+    most = largest_output(price, input_tokens, covers, wanted)
+
+    if most is None:
+        least = min(USEFUL_OUTPUT, wanted)
+        assert ceiling(price, input_tokens, least) > covers
+    else:
+        assert ceiling(price, input_tokens, most) <= covers
+        assert most == wanted or ceiling(price, input_tokens, most + 1) > covers
+
+
+@given(prices())
+def test_the_largest_ceiling_fits_64_bits(price: Price) -> None:
+    """No number in a request makes a hold that wraps."""
+    assert 0 <= ceiling(price, TOKENS_MAX, TOKENS_MAX) < 2**63
+
+
+def test_what_is_free_has_no_ceiling() -> None:
+    """A free call holds nothing, and its output is not lowered."""
+    assert ceiling(FREE, 1000, 1000) == 0
+    assert largest_output(FREE, 1000, 0, 1000) == 1000
+
+
+@pytest.mark.parametrize(
+    ("stated", "model", "held"),
+    [(100, 8000, 100), (None, 8000, 4000), (None, 2000, 2000), (None, None, 4000), (-5, None, 0)],
+)
+def test_the_limit_is_as_stated_or_the_smaller_bound(
+    stated: int | None, model: int | None, held: int
+) -> None:
+    """Without a stated limit: the model's, or the setting's if that is smaller or the only one."""
+    assert output_limit(stated, model, 4000) == held

@@ -1,0 +1,327 @@
+"""Behaviour of funds, leases and holds as values."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from apertura.domain import funds
+from apertura.domain.funds import (
+    ALWAYS_MS,
+    Caps,
+    Fund,
+    Lease,
+    Short,
+    budget_of,
+    charged,
+    extend,
+    funds_of,
+    kind_of,
+    lease_size,
+    owner_of,
+    quota_of,
+    refusal,
+    release,
+    settle,
+    span_of,
+    spend,
+    take,
+    wallet_of,
+    worst,
+)
+from apertura.errors import PaymentRequired, RateLimited
+
+amounts = st.integers(0, 2**62)
+
+
+def lease(free: int, fund: str = "org:o:wallet") -> Lease:
+    made = Lease(fund)
+    made.grow(free)
+    return made
+
+
+def at(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * 1000
+
+
+# Holds and leases.
+
+
+@given(st.lists(amounts, min_size=1, max_size=4), amounts)
+def test_a_hold_is_over_all_leases_or_none(free: list[int], amount: int) -> None:
+    """Where one lease has not enough, none is touched."""
+    leases = [lease(one) for one in free]
+
+    hold = take(leases, amount)
+
+    held = amount if min(free) >= amount else 0
+    assert (hold is not None) == (min(free) >= amount)
+    assert [(one.free, one.held) for one in leases] == [(one - held, held) for one in free]
+
+
+@given(st.lists(amounts, min_size=1, max_size=4), amounts, amounts)
+def test_settling_conserves_what_is_lent(free: list[int], amount: int, cost: int) -> None:
+    """What a call does not use is free again; what it used is spent; no lease goes below zero."""
+    assume(min(free) >= amount)
+    leases = [lease(one) for one in free]
+    hold = take(leases, amount)
+    assert hold is not None
+
+    covered = settle(hold, cost)
+
+    assert covered == min(cost, *free)
+    assert [(one.free, one.held, one.spent) for one in leases] == [
+        (one - covered, 0, covered) for one in free
+    ]
+    assert [one.amount for one in leases] == free
+
+
+def test_a_call_draws_on_what_is_free_before_it_is_short() -> None:
+    """More than was held comes out of the leases as far as all of them have it."""
+    wallet, quota = lease(100), lease(60)
+    hold = take([wallet, quota], 50)
+    assert hold is not None
+
+    assert settle(hold, 80) == 60
+
+    assert (wallet.free, wallet.spent) == (40, 60)
+    assert (quota.free, quota.spent) == (0, 60)
+
+
+def test_a_hold_ends_once() -> None:
+    """A second end is a mistake of the program, and is not swallowed."""
+    hold = take([lease(10)], 5)
+    assert hold is not None
+    release(hold)
+
+    with pytest.raises(AssertionError, match="ends once"):
+        settle(hold, 1)
+    with pytest.raises(AssertionError, match="ended"):
+        extend(hold, 1)
+
+
+def test_a_cost_below_zero_is_a_mistake() -> None:
+    """No arithmetic on a request can credit its caller."""
+    hold = take([lease(10)], 5)
+    assert hold is not None
+
+    with pytest.raises(AssertionError, match="never gives"):
+        settle(hold, -1)
+
+
+def test_a_hold_grows_in_all_leases_or_none() -> None:
+    """What is not free in one of them is not taken from the other."""
+    wallet, quota = lease(10), lease(7)
+    hold = take([wallet, quota], 5)
+    assert hold is not None
+
+    assert not extend(hold, 3)
+    assert (wallet.free, quota.free) == (5, 2)
+    assert extend(hold, 2)
+    assert (wallet.free, quota.free, hold.amount) == (3, 0, 7)
+    assert settle(hold, 7) == 7
+    assert (wallet.held, quota.held) == (0, 0)
+
+
+def test_holds_of_a_lease_that_ended_cover_nothing() -> None:
+    """The books lent their part to others meanwhile."""
+    one = lease(10)
+    hold = take([one], 5)
+    assert hold is not None
+    one.ended = True
+
+    assert not extend(hold, 1)
+    assert settle(hold, 5) == 0
+
+
+def test_what_nobody_touched_is_surplus() -> None:
+    """The least that was free since the last look goes back; the rest is in use."""
+    one = lease(100)
+    assert one.surplus() == 0
+    hold = take([one], 30)
+    assert hold is not None
+    settle(hold, 10)
+    assert one.surplus() == 70
+    assert one.free == 20
+    assert one.surplus() == 20
+    assert (one.amount, one.spent) == (10, 10)
+    one.booked(10)
+    assert one.amount == 0
+
+
+# How much is lent.
+
+
+@given(st.lists(st.integers(1, 1000), max_size=8), st.integers(0, 5000), st.integers(0, 10**6))
+def test_a_lease_is_covered_and_small(wanted: list[int], free: int, available: int) -> None:
+    """Never more than is available; beyond what calls need, only a small part of it."""
+    size = lease_size(wanted, free, available)
+
+    assert 0 <= size <= available
+    assert size <= max(sum(wanted), available // funds.SHARE)
+
+
+@given(st.integers(1, 1000), st.integers(1, 50), st.integers(0, 200), st.integers(0, 999))
+def test_calls_of_one_size_leave_no_crumbs(
+    amount: int, waiting: int, calls: int, rest: int
+) -> None:
+    """With little left, exactly as many are covered as there is money for."""
+    available = calls * amount + rest % amount
+
+    size = lease_size([amount] * waiting, 0, available)
+
+    assert size % amount == 0
+    assert size >= min(waiting, calls) * amount
+
+
+def test_a_small_call_behind_a_large_one_is_covered() -> None:
+    """What does not fit does not stop what does."""
+    assert lease_size([50, 10, 10, 10], 0, 25) == 20
+    assert lease_size([50, 10], 5, 5) == 5
+    assert lease_size([50], 10, 20) == 0
+
+
+# What is charged.
+
+
+@given(amounts, st.lists(st.tuples(amounts, amounts, amounts), min_size=1, max_size=4))
+def test_a_charge_leaves_nothing_below_zero(cost: int, stands: list[tuple[int, int, int]]) -> None:
+    """Whatever a call cost: each fund that pays keeps what is lent to others."""
+    parts = [(Fund(held + more, held), min(covered, held)) for held, more, covered in stands]
+
+    paid = charged(cost, parts)
+
+    assert 0 <= paid <= cost
+    for fund, covered in parts:
+        after = spend(fund, covered, paid)
+        assert after.posted >= after.held >= 0
+    if paid < cost:  # then one of them is exhausted
+        assert any(
+            (after := spend(fund, covered, paid)).posted == after.held for fund, covered in parts
+        )
+
+
+def test_a_lowered_cap_has_nothing_available() -> None:
+    """What is lent already stays lent; no more is."""
+    assert Fund(3, 10).available == 0
+    assert Fund(10, 3).available == 7
+
+
+# Names, kinds and months.
+
+
+def test_funds_are_named_by_what_they_are() -> None:
+    """Kind and owner can be read from a fund's name."""
+    now = at("2026-03-20T12:00")
+    named = {
+        wallet_of("o1"): ("wallet", "o1"),
+        quota_of("k1"): ("key-quota", "k1"),
+        budget_of("key", "k1", 15, now): ("key-budget", "k1"),
+        budget_of("org", "o1", 15, now): ("org-budget", "o1"),
+        "org:o1:plan:c1": ("allowance", "o1"),
+        "org:o1:fallback:c1": ("fallback", "o1"),
+    }
+
+    assert {name: (kind_of(name), owner_of(name)) for name in named} == named
+
+
+@pytest.mark.parametrize("name", ["", "org:o1", "key:k1:wallet", "processor:stripe"])
+def test_other_names_are_refused(name: str) -> None:
+    """An account that is no fund is a ValueError."""
+    with pytest.raises(ValueError):
+        kind_of(name)
+
+
+def test_a_call_concerns_the_wallet_and_each_cap() -> None:
+    """In this order; caps that are not set are left out."""
+    now = at("2026-03-10T00:00")
+    assert funds_of("o", "k", Caps(), now) == ("org:o:wallet",)
+    assert funds_of("o", "k", Caps(quota=True, key_reset=1, org_reset=28), now) == (
+        "org:o:wallet",
+        "key:k:quota",
+        "key:k:budget:2026-03-01",
+        "org:o:budget:2026-02-28",
+    )
+
+
+@pytest.mark.parametrize(
+    ("now", "day", "first", "end"),
+    [
+        ("2026-03-15T00:00", 15, "2026-03-15", "2026-04-15"),
+        ("2026-03-14T23:59:59", 15, "2026-02-15", "2026-03-15"),
+        ("2026-01-01T00:00", 28, "2025-12-28", "2026-01-28"),
+        ("2026-12-31T23:59:59", 1, "2026-12-01", "2027-01-01"),
+        ("2024-02-29T12:00", 28, "2024-02-28", "2024-03-28"),
+    ],
+)
+def test_a_budget_begins_anew_on_its_day(now: str, day: int, first: str, end: str) -> None:
+    """At midnight UTC, also across the year's end and in a leap year."""
+    name = budget_of("org", "o", day, at(now))
+
+    assert name == f"org:o:budget:{first}"
+    assert span_of(name) == (at(first + "T00:00"), at(end + "T00:00"))
+
+
+@given(st.integers(1, 28), st.integers(0, 4 * 10**12))
+def test_each_moment_lies_in_its_month(day: int, now: int) -> None:
+    """The months of a budget follow each other without a gap."""
+    since, until = span_of(name := budget_of("key", "k", day, now))
+
+    assert since <= now < until
+    assert budget_of("key", "k", day, until - 1) == name
+    assert span_of(budget_of("key", "k", day, until))[0] == until
+
+
+@pytest.mark.parametrize("day", [0, 29, -1])
+def test_a_day_that_not_each_month_has_is_refused(day: int) -> None:
+    """A budget begins anew on a day from 1 to 28."""
+    with pytest.raises(ValueError):
+        budget_of("org", "o", day, 0)
+
+
+def test_what_is_no_budget_counts_always() -> None:
+    """Wallets and quotas have no months."""
+    assert span_of(wallet_of("o")) == span_of(quota_of("k")) == (0, ALWAYS_MS)
+
+
+# Refusals.
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("org:o:wallet", "insufficient_balance"),
+        ("org:o:plan:c1", "quota_exceeded"),
+        ("key:k:quota", "quota_exceeded"),
+        ("key:k:budget:2026-01-01", "quota_exceeded"),
+        ("org:o:budget:2026-01-01", "quota_exceeded"),
+        ("org:o:fallback:c1", "quota_exceeded"),
+    ],
+)
+def test_an_empty_fund_is_402(name: str, code: str) -> None:
+    """Waiting does not help, and SDKs do not retry it."""
+    error = refusal(Short(name, True, 0))
+
+    assert isinstance(error, PaymentRequired)
+    assert error.code == code
+
+
+def test_a_fund_in_use_is_429() -> None:
+    """Waiting helps: SDKs retry after as long as the header says."""
+    error = refusal(Short("org:o:wallet", False, 0))
+
+    assert isinstance(error, RateLimited)
+    assert int(error.headers["Retry-After"]) >= 1
+
+
+def test_the_contract_says_which_refusal_comes_first() -> None:
+    """A spent quota before an empty balance, and both before what only needs waiting."""
+    wallet, quota = Short("org:o:wallet", True, 5), Short("key:k:quota", True, 3)
+    waiting = Short("key:k:budget:2026-01-01", False, 1)
+
+    assert worst([wallet, waiting, quota]) == Short("key:k:quota", True, 1)
+    assert worst([waiting, wallet]) == Short("org:o:wallet", True, 1)
+    assert worst([waiting]) == waiting

@@ -1,0 +1,417 @@
+"""Behaviour of a worker's leases: holds without the database, and never more than there is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import pytest
+
+from apertura.domain.funds import Fund, Hold, Short, quota_of
+from apertura.domain.ledger import top_up
+from apertura.domain.money import Nano
+from apertura.errors import Unavailable
+from apertura.relay import leases as module
+from apertura.relay.leases import Leases
+from apertura.store import funds, keys, ledger
+from apertura.store.audit import audit
+from apertura.store.charges import Charge, record_and_charge
+from apertura.store.database import Database, Row, Tx, open_database
+from apertura.store.identity import create_organization
+from apertura.store.migrate import migrate
+from tests.store.examples import key_record, usage_row
+
+T = TypeVar("T")
+WALLET = "org:o:wallet"
+ON = (WALLET,)
+
+
+class Counted:
+    """A database that counts writes, and can be away."""
+
+    def __init__(self, inner: Database) -> None:
+        self.inner, self.writes, self.away = inner, 0, False
+        self.engine = inner.engine
+        self.on_change = inner.on_change
+        self.close = inner.close
+
+    async def read(self, sql: str, params: tuple[object, ...] = ()) -> list[Row]:
+        return await self.inner.read(sql, params)
+
+    async def write(self, work: Callable[[Tx], Awaitable[T]]) -> T:
+        self.writes += 1
+        if self.away:
+            raise Unavailable("away", headers={"Retry-After": "1"})
+        return await self.inner.write(work)
+
+
+@pytest.fixture
+async def db(tmp_path: Path) -> AsyncIterator[Counted]:
+    inner = await open_database(f"sqlite:{tmp_path / 'apertura.db'}")
+    await migrate(inner)
+    yield Counted(inner)
+    await inner.close()
+
+
+async def pay(db: Database, amount: int, org: str = "o") -> None:
+    made = top_up(org, Nano(amount), "r" + org, transaction_id="t" + org, at=1)
+    await db.write(lambda tx: ledger.post(tx, made))
+
+
+def call(call_id: str, leases: Leases, hold: Hold, cost: int) -> Charge:
+    row = usage_row(call_id, cost=cost, org_id="o", key_id="k")
+    covered = leases.settle(hold, cost)
+    names = tuple(lease.fund for lease in hold.leases)
+    return Charge(*msgspec.structs.astuple(row), worker=leases.worker, funds=names, covered=covered)
+
+
+async def book(db: Database, leases: Leases, *rows: Charge) -> None:
+    await record_and_charge(db, rows)
+    leases.booked(rows)
+
+
+async def held(leases: Leases, amount: int, names: tuple[str, ...] = ON) -> Hold:
+    hold = await leases.hold(names, amount)
+    assert isinstance(hold, Hold), hold
+    return hold
+
+
+async def assert_sound(db: Database) -> None:
+    assert [finding for check in await audit(db) for finding in check.findings] == []
+
+
+async def give_all_back(leases: Leases) -> None:
+    for _ in range(2):
+        await leases.sweep()
+
+
+async def test_most_holds_ask_no_database(db: Counted) -> None:
+    """With money enough, one question serves many calls; settling asks nothing."""
+    await pay(db, 1_000_000)
+    leases = Leases(db, "w")
+    first = await held(leases, 10)
+    before = db.writes
+
+    rows = [call(f"c{n}", leases, await held(leases, 10), 7) for n in range(1000)]
+    leases.release(first)
+
+    assert db.writes == before
+    await book(db, leases, *rows)
+    assert await funds.find(db, WALLET) == Fund(1_000_000 - 7000, 1_000_000 // 32 // 10 * 10 - 7000)
+    await give_all_back(leases)
+    assert await funds.find(db, WALLET) == Fund(1_000_000 - 7000)
+    await assert_sound(db)
+
+
+async def test_calls_that_wait_share_a_question(db: Counted) -> None:
+    """A hundred who come at once cost few writes, and all get theirs."""
+    await pay(db, 1_000)
+    leases = Leases(db, "w")
+    before = db.writes
+
+    holds = await asyncio.gather(*[leases.hold(ON, 10) for _ in range(100)])
+
+    assert all(isinstance(hold, Hold) for hold in holds)
+    assert db.writes - before <= 2
+    assert leases.held() == 1000
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("amount", "k"), [(10, 50), (7, 333), (1_000_003, 8)])
+async def test_a_balance_for_k_calls_lets_k_calls_through(
+    tmp_path: Path, db: Counted, workers: int, amount: int, k: int
+) -> None:
+    """4k callers behind a barrier, from one or two workers with a connection each: exactly k."""
+    await pay(db, k * amount + amount - 1)
+    others = [await open_database(f"sqlite:{tmp_path / 'apertura.db'}") for _ in range(workers)]
+    gates = [Leases(other, f"w{n}") for n, other in enumerate(others)]
+    barrier = asyncio.Event()
+
+    async def attempt(leases: Leases) -> Hold | Short:
+        await barrier.wait()
+        return await leases.hold(ON, amount)
+
+    attempts = [asyncio.create_task(attempt(gates[n % workers])) for n in range(4 * k)]
+    await asyncio.sleep(0)
+    barrier.set()
+    results = await asyncio.gather(*attempts)
+
+    holds = [one for one in results if isinstance(one, Hold)]
+    shorts = [one for one in results if isinstance(one, Short)]
+    assert (len(holds), len(shorts)) == (k, 3 * k)
+    assert {short.empty for short in shorts} == {False}, "it is only tied up"
+    fund = await funds.find(db, WALLET)
+    assert fund is not None
+    assert fund.posted - fund.held == amount - 1
+    await assert_sound(db)
+    for other in others:
+        await other.close()
+
+
+async def test_a_new_organization_is_refused(db: Counted) -> None:
+    """Its first call finds an empty wallet; also many at once."""
+    leases = Leases(db, "w")
+
+    answers = await asyncio.gather(*[leases.hold(ON, 1) for _ in range(20)])
+
+    assert answers == [Short(WALLET, True, 0)] * 20
+
+
+async def test_a_free_call_needs_no_fund(db: Counted) -> None:
+    """Nothing is asked, and its end changes nothing."""
+    leases = Leases(db, "w")
+    before = db.writes
+
+    hold = await held(leases, 0)
+
+    assert (leases.settle(hold, 0), db.writes) == (0, before)
+
+
+async def test_a_refusal_says_what_would_be_covered(db: Counted) -> None:
+    """So that a call may ask for less; and whether waiting helps."""
+    await pay(db, 100)
+    leases = Leases(db, "w")
+
+    assert await leases.hold(ON, 101) == Short(WALLET, True, 100)
+    hold = await held(leases, 60)
+    assert await leases.hold(ON, 50) == Short(WALLET, False, 40)
+    row = call("c1", leases, hold, 60)
+    assert await leases.hold(ON, 50) == Short(WALLET, True, 40), "spent, though not booked yet"
+    await book(db, leases, row)
+    assert isinstance(await leases.hold(ON, 40), Hold)
+
+
+async def test_all_funds_or_none(db: Counted) -> None:
+    """A quota that does not cover a call leaves the wallet untouched."""
+    org = await create_organization(db, "o", random=b"o" * 13, now_ms=1)
+    await keys.create(db, key_record("k", org.id, quota_nano=15))
+    await pay(db, 100)
+    leases = Leases(db, "w")
+    both = (WALLET, quota_of("k"))
+    hold = await held(leases, 10, both)
+
+    assert await leases.hold(both, 10) == Short(quota_of("k"), False, 5)
+    assert leases.held() == 20
+    leases.release(hold)
+    assert leases.held() == 0
+    assert isinstance(await leases.hold(both, 15), Hold)
+    await assert_sound(db)
+
+
+async def test_a_caller_who_gives_up_holds_nothing(db: Counted) -> None:
+    """Cancelled while waiting for the database, at whatever step: nothing stays held."""
+    await pay(db, 100)
+    for steps in range(12):
+        leases = Leases(db, f"w{steps}")
+        waiting = [asyncio.create_task(leases.hold(ON, 10)) for _ in range(10)]
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        for task in waiting:
+            task.cancel()
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        for hold in results:
+            if isinstance(hold, Hold):
+                leases.release(hold)
+        assert isinstance(await leases.hold(ON, 100), Hold | Short)
+        assert leases.held() in {0, 100}
+        for lease in leases._known.values():
+            lease.free, lease.held = lease.free + lease.held, 0
+        await leases.close()
+    assert await funds.find(db, WALLET) == Fund(100)
+    await assert_sound(db)
+
+
+async def test_after_a_storm_nothing_is_held(db: Counted) -> None:
+    """Hundreds of calls, many cancelled anywhere: the whole balance but for the costs is there."""
+    await pay(db, 500)
+    leases = Leases(db, "w")
+    booked: list[Charge] = []
+
+    async def one(number: int) -> None:
+        hold = await leases.hold(ON, 10 + number % 7)
+        if isinstance(hold, Short):
+            return
+        cost = 0
+        try:
+            await asyncio.sleep(0.001 * (number % 3))
+            cost = number % 2
+        finally:
+            booked.append(call(f"c{number}", leases, hold, cost))
+
+    tasks = [asyncio.create_task(one(number)) for number in range(400)]
+    for number, task in enumerate(tasks):
+        if number % 3 == 0:
+            await asyncio.sleep(0)
+            task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+    await book(db, leases, *booked)
+    await give_all_back(leases)
+    assert leases.held() == 0
+    assert await funds.find(db, WALLET) == Fund(500 - sum(row.cost for row in booked))
+    await assert_sound(db)
+
+
+async def test_a_hold_grows_with_its_stream(db: Counted) -> None:
+    """From the lease while it can, then from the fund, then not at all."""
+    await pay(db, 100)
+    leases = Leases(db, "w")
+    hold = await held(leases, 10)
+
+    assert await leases.extend(hold, 80)
+    assert not await leases.extend(hold, 11)
+    assert await leases.extend(hold, 10)
+    assert hold.amount == 100
+    await book(db, leases, call("c1", leases, hold, 95))
+    assert await funds.find(db, WALLET) == Fund(5, 5)
+    await give_all_back(leases)
+    assert await funds.find(db, WALLET) == Fund(5)
+
+
+async def test_idle_leases_go_back(db: Counted) -> None:
+    """What no call touched between two looks; what runs is left alone."""
+    await pay(db, 3200)
+    leases = Leases(db, "w")
+    hold = await held(leases, 10)
+
+    await give_all_back(leases)
+
+    assert await funds.find(db, WALLET) == Fund(3200, 10)
+    leases.release(hold)
+    await give_all_back(leases)
+    await give_all_back(leases)
+    assert await funds.find(db, WALLET) == Fund(3200)
+    assert leases._known == {}
+    assert await db.read("SELECT COUNT(*) FROM leases") == [(0,)]
+
+
+async def test_what_another_worker_gave_back_can_be_held(db: Counted) -> None:
+    """A worker with little to do does not starve the others."""
+    await pay(db, 3200)
+    idle, busy = Leases(db, "idle"), Leases(db, "busy")
+    idle.release(await held(idle, 50))
+    refused = await busy.hold(ON, 3200)
+
+    assert refused == Short(WALLET, False, 3100)
+    await give_all_back(idle)
+    assert isinstance(await busy.hold(ON, 3200), Hold)
+
+
+async def test_a_dead_workers_leases_come_back_when_it_starts(db: Counted) -> None:
+    """First its journal is settled, under its old name; then the rest is returned."""
+    await pay(db, 100)
+    before = Leases(db, "w")
+    ended, _running = await held(before, 30), await held(before, 70)
+    lines = [call("c1", before, ended, 25)]
+
+    again = Leases(db, "w")
+    await record_and_charge(db, lines)
+    assert await again.start() == 1
+
+    assert again.worker != before.worker
+    assert await funds.find(db, WALLET) == Fund(75)
+    assert isinstance(await again.hold(ON, 75), Hold)
+    await again.close()
+    await assert_sound(db)
+
+
+async def test_a_worker_that_was_silent_begins_anew(
+    db: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds nothing from leases that others may have taken back; its calls are still charged."""
+    await pay(db, 100)
+    leases = Leases(db, "w")
+    hold = await held(leases, 40)
+    name = leases.worker
+    leases._until = 0
+
+    assert leases.take(ON, 1) is None
+    assert leases.worker != name
+    assert not await leases.extend(hold, 1)
+    row = call("c1", leases, hold, 35)
+    assert row.covered == 0
+    await db.write(partial(funds.return_expired, now_ms=2**62))
+    await book(db, leases, row)
+    assert await funds.find(db, WALLET) == Fund(65)
+    await assert_sound(db)
+
+
+async def test_a_worker_that_lives_is_renewed_and_returns_others(db: Counted) -> None:
+    """Its own leases last; those of one that is not heard of go back."""
+    await pay(db, 100)
+    gone, alive = Leases(db, "gone"), Leases(db, "alive")
+    gone._expires_ms = 1
+    await held(gone, 30)
+    await held(alive, 30)
+
+    await alive.renew()
+
+    assert await funds.find(db, WALLET) == Fund(100, 30)
+    assert (await alive.hold(ON, 70)).__class__ is Hold
+    await assert_sound(db)
+
+
+async def test_a_lowered_quota_is_recalled(db: Counted) -> None:
+    """What is at hand of it goes back at once: no call after the change draws on it."""
+    org = await create_organization(db, "o", random=b"o" * 13, now_ms=1)
+    await keys.create(db, key_record("k", org.id, quota_nano=3200))
+    leases = Leases(db, "w")
+    hold = await held(leases, 50, (quota_of("k"),))
+
+    await db.write(partial(funds.set_quota, key_id="k", quota=10))
+    await leases.recall()
+
+    assert await funds.find(db, quota_of("k")) == Fund(10, 50)
+    assert await leases.hold((quota_of("k"),), 1) == Short(quota_of("k"), False, 0)
+    leases.release(hold)
+    await leases.recall()
+    assert await funds.find(db, quota_of("k")) == Fund(10)
+    assert isinstance(await leases.hold((quota_of("k"),), 10), Hold)
+
+
+async def test_without_the_database_a_call_that_needs_it_is_503(db: Counted) -> None:
+    """Never 402: nobody knows what is in the wallet. What is at hand still serves."""
+    await pay(db, 3200)
+    leases = Leases(db, "w")
+    first = await held(leases, 50)
+    db.away = True
+
+    assert isinstance(await leases.hold(ON, 50), Hold)
+    with pytest.raises(Unavailable):
+        await leases.hold(ON, 50)
+    leases.release(first)
+    await leases.sweep()
+    with pytest.raises(Unavailable):
+        await leases.sweep()
+    assert leases._known[WALLET].free == 50
+    db.away = False
+    assert isinstance(await leases.hold(ON, 50), Hold)
+    await assert_sound(db)
+
+
+async def test_what_it_does_by_itself_outlives_an_outage(
+    db: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step that fails is made up for, and closing gives everything back."""
+    monkeypatch.setattr(module, "SWEEP_SECONDS", 0.02)
+    monkeypatch.setattr(module, "RENEW_SECONDS", 0.02)
+    await pay(db, 3200)
+    leases = Leases(db, "w")
+    await leases.start()
+    leases.release(await held(leases, 50))
+    db.away = True
+    await asyncio.sleep(0.1)
+    db.away = False
+
+    async with asyncio.timeout(5):
+        while (await funds.find(db, WALLET)) != Fund(3200):
+            await asyncio.sleep(0.01)
+
+    hold = await held(leases, 50)
+    leases.release(hold)
+    await leases.close()
+    assert await funds.find(db, WALLET) == Fund(3200)
