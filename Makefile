@@ -47,8 +47,10 @@ test: static .venv-clients/.ready .venv-litellm/.ready $(JS)/node_modules/.ready
 bench: .venv/.ready ## measure against a plain reverse proxy in the same run
 	@$(BIN)/python benchmarks/run.py $(ARGS)
 
-soak: .venv/.test ## the tests with many more examples: minutes
-	@HYPOTHESIS_PROFILE=soak $(PYTEST) $(ARGS)
+soak: .venv/.soak ## the tests with many more examples, then a fuzzer: an hour (ARGS="--seconds 300 ask" fuzzes only)
+	@if [ -z "$(ARGS)" ]; then HYPOTHESIS_PROFILE=soak $(PYTEST); fi
+	@echo "Fuzzing every reader of bytes"
+	@$(BIN)/python tools/fuzz.py $(ARGS)
 
 static: .venv/.test
 	@echo "Format, lint, types, architecture"
@@ -83,6 +85,10 @@ static: .venv/.test
 	@$(PIP) $(INSTALL) -r requirements/test.txt
 	@touch $@
 
+.venv/.soak: requirements/soak.txt .venv/.test
+	@$(PIP) $(INSTALL) -r requirements/soak.txt
+	@touch $@
+
 .venv-clients/.ready .venv-litellm/.ready: .venv-%/.ready: requirements/%.txt | .venv/.made
 	@echo "Setting up .venv-$* with foreign clients only, about 25 s the first time"
 	@rm -rf .venv-$*
@@ -103,7 +109,7 @@ LOCK := .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 
 
 lock: ## resolve requirements/*.in anew (UPGRADE=--upgrade takes newer releases)
 	@test -x .venv-lock/bin/uv || { $(PYTHON) -m venv .venv-lock && .venv-lock/bin/python -m pip install $(PIP_FLAGS) uv; }
-	@for name in pip run build test clients litellm; do \
+	@for name in pip run build test soak clients litellm; do \
 	  echo "Locking requirements/$$name.txt"; \
 	  $(LOCK) $(UPGRADE) requirements/$$name.in -o requirements/$$name.txt; done
 	@echo "Locking requirements/local.txt"

@@ -33,6 +33,7 @@ from apertura.relay.admission import Admission
 from apertura.relay.call import Call, new_call_id
 from apertura.relay.exchange import Exchange
 from apertura.relay.same_head import same_head
+from apertura.relay.leases import Leases
 from apertura.relay.settlement import Settlement
 from apertura.store import usage
 from apertura.store.counters import Limits, MemoryCounters
@@ -79,7 +80,8 @@ def stages(folder: Path) -> dict[str, Callable[[], object]]:
     """Each stage by its name, ready to run."""
     meters = Meters(version="0")
     journal = Journal.open(folder)
-    settlement = Settlement(NoDatabase(), journal, meters)  # type: ignore[arg-type]
+    leases = Leases(NoDatabase(), "stages")  # type: ignore[arg-type]
+    settlement = Settlement(NoDatabase(), journal, meters, leases)  # type: ignore[arg-type]
     provider = ProviderRow(name="mock", base_url="http://127.0.0.1:9/v1", api_key="key")
     price = {"input_usd_per_million": "2.50", "output_usd_per_million": "10"}
     offer_row = OfferRow(model="mock", provider="mock", **price)  # type: ignore[arg-type]

@@ -18,13 +18,13 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Coroutine, Iterator
-from contextlib import closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
-from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import asyncpg
@@ -32,9 +32,25 @@ import asyncpg
 from apertura.store.database import open_database
 from apertura.store.migrate import migrate
 
-QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_wal_senders=0")
+QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "deadlock_timeout=50ms")
 PATIENCE = 60
+SWEEP = """
+SET lock_timeout = '2s';
+SET session_replication_role = replica;
+DO $$
+DECLARE name text;
+BEGIN
+    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+        IF name NOT IN ('migrations', 'revision') THEN EXECUTE 'DELETE FROM ' || name; END IF;
+    END LOOP;
+END $$;
+UPDATE revision SET value = 0;
+"""
+"""Neither triggers nor references stand in the way of a replica."""
+T = TypeVar("T")
 _numbers = count()
+_swept: list[str] = []
+_spoiled: set[str] = set()
 
 
 class Server:
@@ -120,14 +136,28 @@ def url_of(database: str) -> str:
 
 
 @contextmanager
-def postgres_url(*, migrated: bool) -> Iterator[str]:
-    """The URL of a database of its own, which is gone at the end."""
-    name = f"apertura_test_{os.getpid()}_{next(_numbers)}"
-    _run(_execute(f"CREATE DATABASE {name} TEMPLATE {_template() if migrated else 'template0'}"))
+def empty_postgres() -> Iterator[str]:
+    """The URL of a new database without anything in it."""
+    name = _run(_create())
     try:
         yield url_of(name)
     finally:
-        _run(_execute(f"DROP DATABASE {name} WITH (FORCE)"))
+        _run(_execute(url_of("postgres"), f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@contextmanager
+def migrated_postgres() -> Iterator[str]:
+    """The URL of a database that holds what migrations put there, to be used by one at a time.
+
+    It is made once, and swept after each use: making it takes a hundred times as long.
+    """
+    name = _swept.pop() if _swept else _run(_migrated())
+    url = url_of(name)
+    yield url
+    if url not in _spoiled:
+        with suppress(asyncpg.PostgresError):  # somebody left it locked
+            _run(_execute(url, SWEEP))
+            _swept.append(name)
 
 
 @contextmanager
@@ -137,7 +167,7 @@ def new_url(engine: str) -> Iterator[str]:
         with tempfile.TemporaryDirectory() as folder:
             yield f"sqlite:{folder}/apertura.db"
     else:
-        with postgres_url(migrated=True) as url:
+        with migrated_postgres() as url:
             yield url
 
 
@@ -151,6 +181,7 @@ async def tampered(url: str, *statements: str) -> None:
             for statement in statements:
                 file.execute(statement)
         return
+    _spoiled.add(url)
     connection = await asyncpg.connect(url)
     await connection.execute("SET session_replication_role = replica")  # no trigger, no reference
     for table, name in await connection.fetch(_CHECKS):
@@ -166,41 +197,30 @@ _CHECKS = (
 )
 
 
-@cache
-def _template() -> str:
-    """A migrated database, to be copied: faster than to migrate each."""
-    name = f"apertura_test_{os.getpid()}"
-    _run(_execute(f"CREATE DATABASE {name} TEMPLATE template0"))
-    _run(_migrate(url_of(name)))
-    if "APERTURA_TEST_POSTGRES" in os.environ:
-        atexit.register(lambda: _run(_execute(f"DROP DATABASE {name}")))
+async def _create() -> str:
+    name = f"apertura_test_{os.getpid()}_{next(_numbers)}"
+    await _execute(url_of("postgres"), f"CREATE DATABASE {name} TEMPLATE template0")
     return name
 
 
-async def _migrate(url: str) -> None:
-    database = await open_database(url)
+async def _migrated() -> str:
+    name = await _create()
+    if "APERTURA_TEST_POSTGRES" in os.environ:  # that server lives on
+        drop = f"DROP DATABASE {name} WITH (FORCE)"
+        atexit.register(lambda: asyncio.run(_execute(url_of("postgres"), drop)))
+    database = await open_database(url_of(name))
     await migrate(database)
     await database.close()
+    return name
 
 
-async def _execute(sql: str) -> None:
-    connection = await asyncpg.connect(url_of("postgres"))
+async def _execute(url: str, sql: str) -> None:
+    connection = await asyncpg.connect(url)
     await connection.execute(sql)
     await connection.close()
 
 
-def _run(work: Coroutine[Any, Any, None]) -> None:
+def _run(work: Coroutine[Any, Any, T]) -> T:
     """To its end, whether or not a loop runs in this thread."""
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            asyncio.run(work)
-        except BaseException as error:
-            failed.append(error)
-
-    thread = Thread(target=run)
-    thread.start()
-    thread.join()
-    if failed:
-        raise failed[0]
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()

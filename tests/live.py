@@ -21,6 +21,7 @@ import struct
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,10 @@ from apertura.app import Application, opened
 from apertura.cli.serve import Server
 from apertura.domain import keys, secrets
 from apertura.domain.catalog import OfferRow, ProviderRow
+from apertura.domain.ledger import top_up
+from apertura.domain.money import NANO_PER_USD, Nano
 from apertura.settings import Settings
-from apertura.store import identity
+from apertura.store import identity, ledger
 from apertura.store import keys as key_store
 from apertura.store.keys import KeyRecord
 from apertura.store.usage import UsageRow
@@ -40,6 +43,7 @@ from tests.wall import Wall
 
 SECRET = "s" * 32
 MIB = 2**20
+WALLET = Nano(1_000_000 * NANO_PER_USD)
 PATIENCE = 20.0
 """Seconds after which a test counts as hanging; nothing is measured by it."""
 
@@ -280,12 +284,9 @@ class Live:
 async def live(
     wall: Wall, folder: Path, *, lane: bool = True, dialect: str = "", **settings: object
 ) -> AsyncIterator[Live]:
-    """A gateway whose providers are the wall, spoken to in one `dialect`; the settings are those of
-    the table.
-    """
+    """A gateway whose providers are the wall, spoken to in one dialect, with these settings."""
     chosen = _settings(folder, settings)
-    spoken = {"dialect": dialect} if dialect else {}
-    providers, offers = catalogue(wall.url, wall.behaviours, **spoken)
+    providers, offers = catalogue(wall.url, wall.behaviours, dialect=dialect or "openai_chat")
     async with opened(chosen, environment={}, providers=providers, offers=offers) as application:
         key = await _first_key(application, chosen)
         listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
@@ -339,6 +340,8 @@ def _settings(folder: Path, given: dict[str, object]) -> Settings:
 async def _first_key(application: Application, settings: Settings) -> str:
     database = application.parts.database
     org = await identity.create_organization(database, "test", random=b"o" * 13, now_ms=1)
+    paid_in = top_up(org.id, WALLET, "test", transaction_id="txn_test", at=1)
+    await database.write(partial(ledger.post, transaction=paid_in))
     minted = keys.mint(b"k" * keys.RANDOM_BYTES)
     pepper = secrets.derive(settings.secret, secrets.KEY_DIGEST)
     record = KeyRecord(

@@ -11,6 +11,7 @@ and finds nothing by itself.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -49,6 +50,8 @@ from apertura.relay.call import new_call_id
 from apertura.relay.connection import Origin
 from apertura.relay.exchange import Exchange, Receive, Scope, Send, asgi, head_lines
 from apertura.relay.fastlane import LaneRules
+from apertura.relay.leases import Leases
+from apertura.relay.purse import Purse
 from apertura.relay.relay import JSON, Place, Relay
 from apertura.relay.reply import Timers
 from apertura.relay.settlement import Settlement
@@ -118,7 +121,8 @@ async def opened(
         journal = Journal.open(data / "journal")
         stack.callback(journal.close)
         meters = Meters(version=apertura.__version__, lines=_call_log(settings))
-        settlement = Settlement(database, journal, meters)
+        leases = Leases(database, _place(data))
+        settlement = Settlement(database, journal, meters, leases)
         stack.push_async_callback(settlement.close)
         if recovered := await settlement.start():
             log("recovered", calls=recovered)
@@ -132,6 +136,14 @@ def make_data_folder(settings: Settings) -> None:
     Path(settings.data).mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
+def _place(data: Path) -> str:
+    """The name of this place, the same across restarts: whose leases are to be returned."""
+    file = data / "place"
+    if not file.exists():
+        file.write_text(os.urandom(8).hex())
+    return file.read_text().strip()
+
+
 def _parts(  # the parts that need no closing, and all of them together
     settings: Settings,
     catalog: Catalog,
@@ -140,14 +152,16 @@ def _parts(  # the parts that need no closing, and all of them together
     transport: Transport,
     meters: Meters,
 ) -> Parts:
+    purse = Purse(settlement.leases, settings.output_held)
     admission = Admission(MemoryCounters(_limits(settings)), settlement)
     timers = Timers(
         first=settings.timeout_first, idle=settings.timeout_idle, total=settings.timeout_total
     )
-    relay = Relay(transport, settlement, timers, settings.max_reply_mb << 20)
+    relay = Relay(transport, purse, settlement, timers, settings.max_reply_mb << 20)
     relay.places = _places(catalog)
     meters.gauge("apertura_calls_running", "Calls under way.", lambda: relay.running)
     meters.gauge("apertura_calls_refused", "Calls over a limit.", lambda: admission.refused)
+    meters.gauge("apertura_held_nano", "Held by running calls.", purse.leases.held)
     meters.gauge("apertura_books_waiting", "Rows not yet in the books.", settlement.backlog)
     meters.gauge("apertura_connections_open", "To providers.", transport.open_count)
     pepper = secrets.derive(settings.secret, secrets.KEY_DIGEST)

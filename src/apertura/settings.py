@@ -111,6 +111,12 @@ TABLE: tuple[Setting, ...] = (
     Setting("workers", _at_least(1), 1, "Worker processes; more than 1 needs shared counters."),
     Setting("name", _text, "Apertura", "The name that pages and messages show."),
     Setting("responses_days", _at_least(1), 30, "Days for which stored responses are kept."),
+    Setting(
+        "output_held",
+        _at_least(16),
+        8_192,
+        "Output tokens that a call's hold covers where its caller states no limit.",
+    ),
     Setting("limit_per_address", _limit, "1500/180", "Calls per caller's address, or off."),
     Setting("limit_per_key", _limit, "3000/60", "Calls per API key, or off."),
     Setting("limit_per_model", _limit, "500/60", "Calls per API key and model, or off."),
@@ -155,6 +161,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     name: str
     responses_days: int
+    output_held: int
     limit_per_address: str
     limit_per_key: str
     limit_per_model: str

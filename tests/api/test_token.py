@@ -14,7 +14,7 @@ import pytest
 from apertura.domain.ledger import top_up
 from apertura.domain.money import Nano
 from apertura.store import ledger, usage
-from tests.api.client import COST, Served, id_of
+from tests.api.client import COST, WALLET_USD, Served, id_of
 from tests.store.examples import usage_row
 
 DAY_MS = 86_400_000
@@ -101,17 +101,18 @@ async def test_a_key_without_a_quota_draws_on_the_balance(served: Served) -> Non
     data = (await account(served, await served.key()))["data"]
 
     assert data["is_unlimited"] is True
-    assert (data["used_quota_usd"], data["remain_quota_usd"]) == (0, 5)
+    assert (data["used_quota_usd"], data["remain_quota_usd"]) == (0, WALLET_USD + 5)
 
 
-async def test_a_quota_that_is_overdrawn_leaves_nothing(served: Served) -> None:
-    """Not less than nothing."""
+async def test_a_quota_that_does_not_cover_a_call_refuses_it(served: Served) -> None:
+    """402, and nothing of it is used."""
     key = await served.key(quota_nano=1)
-    await served.chat(key)
 
+    refusal = await served.chat(key)
+
+    assert (refusal.status, refusal.code) == (402, "quota_exceeded")
     data = (await account(served, key))["data"]
-
-    assert data["remain_quota_usd"] == 0
+    assert (data["used_quota_usd"], data["total_requests"]) == (0, 0)
 
 
 async def test_an_amount_is_exact_to_the_last_nano_dollar(served: Served) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.client import SECRET, Served, gateway
+from tests.api.client import SECRET, WALLET_USD, Served, gateway
 from tests.cli import conftest
 from tests.cli.process import command
 
@@ -68,4 +68,4 @@ async def test_a_top_up_shows_in_the_account(tmp_path: Path) -> None:
 
         data = (await served.get("/v1/token/usage", key)).json["data"]
 
-        assert data["remain_quota_usd"] == 5
+        assert data["remain_quota_usd"] == WALLET_USD + 5

@@ -60,6 +60,7 @@ async def torture(folder: Path, cycles: int, seed: int) -> None:
         config.write_text(CONFIG.format(url=wall.url))
         org = (await command(folder, "orgs", "create", "acme"))["id"]
         key = (await command(folder, "keys", "create", "--org", org, "--name", "x"))["key"]
+        await command(folder, "orgs", "top-up", org, "1000", "--reference", "r")
         for _ in range(cycles):
             before = len(answered)
             async with server(folder, "--config", str(config)) as running:

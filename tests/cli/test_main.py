@@ -79,7 +79,8 @@ def test_serve_refuses_without_a_secret(run: Run, monkeypatch) -> None:
         ("APERTURA_WORKERS", "2", "workers=2: rate limits are counted"),
         ("APERTURA_LIMIT_PER_KEY", "0/60", "APERTURA_LIMIT_PER_KEY: '0/60'"),
         ("APERTURA_CONFIG", "/nowhere/apertura.toml", "/nowhere/apertura.toml: cannot be read"),
-        ("APERTURA_DATABASE", "postgresql://x", "no database for postgresql:"),
+        ("APERTURA_DATABASE", "mysql://x", "no database for mysql:"),
+        ("APERTURA_DATABASE", "postgresql://a:b@127.0.0.1:1/x", "127.0.0.1:1/x cannot be opened"),
         ("APERTURA_DATABASE", "sqlite:/nowhere/x.db", "/nowhere/x.db"),
         ("APERTURA_DATA", "/dev/null/data", "/dev/null/data"),
     ],
@@ -200,7 +201,7 @@ def test_doctor_knows_an_installation(run: Run, config: Path) -> None:
     done = run("doctor")
 
     assert done.code == 0
-    assert "the database answers" in done.out
+    assert "the database answers (SQLite)" in done.out
     assert "2 models at acme" in done.out
     assert "canary-of-the-provider" not in done.out
 

@@ -32,6 +32,7 @@ async def test_a_running_call_ends_before_the_server_does(tmp_path: Path) -> Non
         config = tmp_path / "apertura.toml"
         config.write_text(CONFIG.format(url=wall.url))
         org = await command(tmp_path, "orgs", "create", "acme")
+        await command(tmp_path, "orgs", "top-up", org["id"], "10", "--reference", "r")
         key = (await command(tmp_path, "keys", "create", "--org", org["id"], "--name", "x"))["key"]
         async with server(tmp_path, "--config", str(config)) as running:
             ready = await ask(running.url, "GET", "/health/ready")

@@ -55,6 +55,7 @@ HAZARDS = [
         b'"{}"',
         b'"[1"',
         rb'"{\"a\":1}"',
+        rb'"{\n\"a\":\r\n\r\n1}"',
         b'"null"',
     ),
     *(b'"' + b"a" * 3_000 + b'"', b'"' + "é😀".encode() * 300 + b'"', rb'"' + rb"\"" * 500 + b'"'),
@@ -194,6 +195,12 @@ def _wrap(data: bytes, random: Random, _: bytes) -> bytes:
     return data[:start] + b"[" + data[start:end] + b"]" + data[end:]
 
 
+def _spread(data: bytes, random: Random, _: bytes) -> bytes:
+    """Space where JSON allows it: as it is when people read it."""
+    comma = random.choice((b",\n", b",\r\n\r\n", b", \r ", b",\t"))
+    return data.replace(b",", comma) if random.random() < 0.5 else data.replace(b"{", b"{\n\n")
+
+
 def _noise(data: bytes, random: Random, _: bytes) -> bytes:
     at = random.randint(0, len(data))
     return data[:at] + random.choice(_LINES) + data[at + random.choice((0, 0, 1)) :]
@@ -228,5 +235,5 @@ def _ends(data: bytes, random: Random, _: bytes) -> bytes:
 
 _CHANGES = (
     *(_hazard, _hazard, _hazard, _deep, _lend, _lend, _lend, _rename, _rename, _insert, _insert),
-    *(_drop, _drop, _double, _wrap, _noise, _shorten, _events, _events, _ends),
+    *(_drop, _drop, _double, _wrap, _spread, _noise, _shorten, _events, _events, _ends),
 )

@@ -17,7 +17,7 @@ from tests.fuzz.seeds import STEER, seeds
 from tests.fuzz.surfaces import SURFACES
 
 NAMES = sorted(SURFACES)
-FEW = settings(max_examples=settings.default.max_examples // 2)
+FEW = settings(max_examples=settings().max_examples // 2)
 STEERS = st.just(bytes(STEER)) | st.binary(min_size=STEER, max_size=STEER)
 
 

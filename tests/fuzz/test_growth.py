@@ -18,9 +18,12 @@ from apertura.errors import AperturaError
 from apertura.wire import sse
 from apertura.wire.dialects import INBOUND, OUTBOUND, PASSING
 from apertura.wire.passing import TranslatingTap
+from tests.fuzz.asking import facts
 from tests.fuzz.seeds import STEER, framed, seeds, streams
-from tests.fuzz.surfaces import SURFACES, facts
+from tests.fuzz.surfaces import SURFACES
 from tests.source import PACKAGE
+
+pytestmark = pytest.mark.slow
 
 WIRE = str(PACKAGE / "wire")
 FEW, MANY = 20, 60

@@ -125,6 +125,7 @@ async def test_hostile_callers_leave_nothing_behind(wall: Wall, tmp_path: Path) 
     config = tmp_path / "apertura.toml"
     config.write_text(CONFIG.format(url=wall.url))
     org = (await command(tmp_path, "orgs", "create", "acme"))["id"]
+    await command(tmp_path, "orgs", "top-up", org, "1000", "--reference", "r")
     key = (await command(tmp_path, "keys", "create", "--org", org, "--name", "x"))["key"]
     async with server(tmp_path, "--config", str(config)) as running:
         await attacks(running.url, key, WARM_UP)

@@ -21,6 +21,7 @@ from apertura.domain.usage import Usage
 from apertura.errors import Unavailable
 from apertura.relay import settlement as module
 from apertura.relay.call import Call, new_call_id
+from apertura.relay.leases import Leases
 from apertura.relay.settlement import Settlement
 from apertura.store import journal as journal_module
 from apertura.store import usage
@@ -80,7 +81,7 @@ class Books:
         self.database = database
         self.meters = Meters(version="test")
         self.journal = Journal.open(folder)
-        self.settlement = Settlement(database, self.journal, self.meters)
+        self.settlement = Settlement(database, self.journal, self.meters, Leases(database, "test"))
         self.recovered = 0
 
     def settle(self, count: int = 1) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from apertura.store.database import Database, open_database
 from apertura.store.migrate import migrate
-from tests.databases import postgres_url
+from tests.databases import migrated_postgres
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -30,7 +30,7 @@ def url(engine: str, path: Path) -> Iterator[str]:
     if engine == "sqlite":
         yield f"sqlite:{path}"
     else:
-        with postgres_url(migrated=True) as made:
+        with migrated_postgres() as made:
             yield made
 
 

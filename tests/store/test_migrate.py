@@ -11,7 +11,7 @@ import pytest
 
 from apertura.store.database import Database, open_database
 from apertura.store.migrate import MigrationRefused, migrate
-from tests.databases import postgres_url
+from tests.databases import empty_postgres
 
 FIRST = "-- a note; with a semicolon\n\nCREATE TABLE a (n BIGINT);\n\nCREATE TABLE b (n BIGINT);\n"
 SECOND = "ALTER TABLE a ADD COLUMN name TEXT;\n"
@@ -37,7 +37,7 @@ def url(engine: str, path: Path) -> Iterator[str]:
     if engine == "sqlite":
         yield f"sqlite:{path}"
     else:
-        with postgres_url(migrated=False) as made:
+        with empty_postgres() as made:
             yield made
 
 

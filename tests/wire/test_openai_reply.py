@@ -334,7 +334,7 @@ def test_what_a_stream_can_hold_is_bounded(monkeypatch: pytest.MonkeyPatch) -> N
 def test_what_nobody_reads_is_the_same_read_quickly_or_carefully(odd: bytes) -> None:
     """Bytes that are not Unicode, numbers that Python cannot hold, half a character."""
     said = [b'{"choices":[{"index":0,"delta":{"content":"a"}}],"x":%b}' % odd] * 4
-    events = [b"data: %b\n\n" % one for one in said]
+    events = [stream(chunk({"content": "a"}), done=False), *(b"data: %b\n\n" % one for one in said)]
     end = stream(chunk(reason="stop"))
 
     together, apart = decoded(b"".join(events) + end), decoded(*events, end)

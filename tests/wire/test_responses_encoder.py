@@ -31,6 +31,7 @@ from apertura.wire.events import (
 from apertura.wire.openai_responses import (
     decoder,
     encoder,
+    parse,
     parse_reply,
     render_error,
     render_reply,
@@ -334,3 +335,15 @@ def test_refusal_after_text_is_another_part_of_the_message() -> None:
     assert [0, 1, 2] == [
         one["content_index"] for one in found if one["type"].endswith("content_part.added")
     ]
+
+
+def test_what_is_repeated_of_a_request_may_have_lines() -> None:
+    """People send JSON that people can read: a tool whose schema is spread over lines."""
+    tool = b'{"type": "function",\r\n "name": "f",\n\n "parameters": {"a":\n {\n}}}'
+    request = parse(b'{"model": "m", "input": "hi", "tools": [%b]}' % tool)
+    call = CallFacts(id="c", created=7, model="m", request=request)
+
+    data, _ = written([Text(text="a"), Finished(reason="stop")], call)
+
+    first, last = documents(data)[0], documents(data)[-1]
+    assert "f" == first["response"]["tools"][0]["name"] == last["response"]["tools"][0]["name"]

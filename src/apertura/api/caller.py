@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from urllib.parse import parse_qs
 
 from apertura.domain import keys
+from apertura.domain.funds import Caps
 from apertura.domain.identity import Caller
 from apertura.domain.keys import Digester, KeyId, KeyPolicy, Network, OrgId
 from apertura.errors import AuthenticationFailed, Forbidden
@@ -143,6 +144,7 @@ def _caller_of(record: KeyRecord) -> Caller:
         org_id=OrgId(record.org_id),
         key_name=record.name,
         quota=record.quota_nano,
+        caps=Caps(quota=record.quota_nano is not None),
         policy=KeyPolicy(
             enabled=record.status == "enabled",
             org_active=record.org_status == "active",

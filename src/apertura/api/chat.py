@@ -40,7 +40,7 @@ def _read_chat(exchange: Exchange) -> ChatQuestion:
     request = openai_chat.parse(exchange.body)
     question = ChatQuestion("openai_chat", openai_chat, request, exchange.id)
     if request.stream and "tools" in request.members:
-        question.whole_calls = _reads_whole_calls_only(exchange)
+        question.anew = _reads_whole_calls_only(exchange)
     return question
 
 

@@ -37,7 +37,10 @@ async def create(parts: Parts, exchange: Exchange) -> None:
     call, question, route, head = await enter_call(parts, exchange, "chat", _read)
     request = question.request
     referred = await _go_on(parts, call.caller, question)
-    if responses_history.wants_keeping(request):
+    kept = responses_history.wants_keeping(request)
+    # A provider knows nothing of what is kept here; the reply is to say it, under an id of ours.
+    question.anew = kept or responses_history.previous_id(request) is not None
+    if kept:
         question.keep = _keeper(parts, call.caller, request, referred)
     await parts.relay.run(call, question, route, exchange, head)
 

@@ -15,18 +15,21 @@ import secrets as randomness
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from apertura.cli.shared import say
-from apertura.domain import keys, secrets
+from apertura.domain import keys, ledger, secrets
 from apertura.domain.catalog import OfferRow, ProviderRow
+from apertura.domain.money import NANO_PER_USD, Nano
 from apertura.jobs.local_model import LocalModel
 from apertura.providers import local
 from apertura.settings import Settings
 from apertura.store import identity
 from apertura.store import keys as key_store
+from apertura.store import ledger as books
 from apertura.store.database import Database
 from apertura.store.identity import ID_BYTES
 from apertura.store.keys import KeyRecord
@@ -34,6 +37,8 @@ from apertura.telemetry import log
 
 ORGANIZATION = "dev"
 EMAIL = "dev@localhost"
+PLAY_MONEY = Nano(100 * NANO_PER_USD)
+"""What the first organization can spend. No real provider is asked without a real credential."""
 
 
 class LocalRows(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +121,10 @@ async def _first_key(settings: Settings, database: Database) -> str | None:
         database, EMAIL, "Developer", random=randomness.token_bytes(ID_BYTES), now_ms=now
     )
     await identity.add_member(database, org.id, user.id, "owner")
+    paid_in = ledger.top_up(
+        org.id, PLAY_MONEY, "play money", transaction_id=f"txn_{randomness.token_hex(12)}", at=now
+    )
+    await database.write(partial(books.post, transaction=paid_in))
     minted = keys.mint(randomness.token_bytes(keys.RANDOM_BYTES))
     pepper = secrets.derive(settings.secret, secrets.KEY_DIGEST)
     record = KeyRecord(

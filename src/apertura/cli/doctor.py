@@ -23,6 +23,7 @@ from apertura.store.catalog import read_catalog
 from apertura.store.database import open_database
 
 PYTHON = (3, 11)
+ENGINES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -75,18 +76,19 @@ def _database(settings: Settings) -> Finding:
     if not settings.database and not (Path(settings.data) / "apertura.db").exists():
         return Finding(None, "there is no database yet; `apertura migrate` makes it")
 
-    async def ask() -> None:
+    async def ask() -> str:
         database = await open_database(database_url(settings))
         try:
             await database.read("SELECT 1")
         finally:
             await database.close()
+        return ENGINES[database.engine]
 
     try:
-        asyncio.run(ask())
+        engine = asyncio.run(ask())
     except (AperturaError, ValueError) as error:
         return Finding(False, f"the database cannot be asked: {error}")
-    return Finding(True, "the database answers")
+    return Finding(True, f"the database answers ({engine})")
 
 
 def _catalogue(settings: Settings) -> Finding:

@@ -13,6 +13,7 @@ from typing import Literal
 
 import msgspec
 
+from apertura.domain.funds import Caps
 from apertura.domain.keys import KeyId, KeyPolicy, OrgId
 
 Role = Literal["owner", "reader"]
@@ -27,3 +28,4 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     policy: KeyPolicy
     quota: int | None = None
     """In nano-dollars; None draws on the organization's balance without a cap of its own."""
+    caps: Caps = Caps()

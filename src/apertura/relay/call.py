@@ -14,6 +14,7 @@ import time
 from typing import Literal
 
 from apertura.domain.catalog import Offer
+from apertura.domain.funds import Hold
 from apertura.domain.identity import Caller
 from apertura.domain.usage import NOTHING, Usage
 from apertura.errors import AperturaError, BudgetSpent
@@ -45,6 +46,12 @@ class Call:
     status = 500
     error_code = ""
     settled = False
+    hold: Hold | None = None
+    """What may be spent on it; settlement ends it."""
+    funds: tuple[str, ...] = ()
+    """Over which the hold is."""
+    output_held = -1
+    """Output tokens that the hold covers, where the caller stated no limit; else -1."""
 
     def __init__(  # noqa: PLR0913, PLR0917  # one place makes it, and for every call
         self,

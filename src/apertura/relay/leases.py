@@ -99,15 +99,15 @@ class Leases:
         """A hold over all of these funds from what is at hand; None where that is not enough."""
         if not amount:
             return Hold(_NOTHING, 0)
+        if self._loop.time() >= self._until:
+            self._begin()
+            return None
         known, leases = self._known, []
         for name in names:
             lease = known.get(name)
             if lease is None:
                 return None
             leases.append(lease)
-        if self._loop.time() >= self._until:
-            self._begin()
-            return None
         return funds.take(leases, amount)
 
     async def hold(self, names: Sequence[str], amount: int) -> Hold | Short:
@@ -228,8 +228,10 @@ class Leases:
         await self._database.write(partial(store.return_expired, now_ms=now_ms))
 
     async def sweep(self) -> None:
-        """Give back what nobody touched since the last time."""
+        """Give back what nobody touched since the last time, and what caps no longer cover."""
         await self._give_back({lease.fund: lease.surplus() for lease in self._known.values()})
+        if any(funds.kind_of(name) not in funds.PAYERS for name in self._known):
+            await self.recall()
 
     async def recall(self) -> None:
         """Give back what is free of funds whose cap was lowered below what is lent."""

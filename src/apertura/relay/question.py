@@ -27,6 +27,8 @@ class Question(Protocol):
 
     stream: bool
     max_output: int | None
+    """The most output tokens that the caller allows, for each of `choices`."""
+    choices: int
     dropped: tuple[str, ...]
     """The caller's names of what `render` could not say to the provider."""
     extra: bytes
@@ -38,6 +40,17 @@ class Question(Protocol):
 
     def dialect(self, offer: Offer) -> str:
         """What is spoken to an offer's provider."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Bytes of the caller's body."""
+        ...
+
+    def lower_output(self, tokens: int, name: str) -> bool:
+        """Ask for no more output than this (for a format that has several names for the limit, by
+        this one); False where the format cannot say it.
+        """
         ...
 
     def render(self, offer: Offer) -> bytes:

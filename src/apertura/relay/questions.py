@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import time
 
+import msgspec
+
 from apertura.domain.catalog import Offer
 from apertura.domain.usage import Usage
 from apertura.errors import AperturaError, Garbled
@@ -28,6 +30,7 @@ from apertura.wire.events import (
     ToolCall,
     UsageReported,
 )
+from apertura.wire.output_limit import lowered
 from apertura.wire.passing import TranslatingTap
 from apertura.wire.responses_encoder import ResponsesEncoder
 from apertura.wire.responses_errors import render_stream_error
@@ -37,9 +40,9 @@ from apertura.wire.responses_reading import ResponsesTap
 class ChatQuestion:
     """A chat request, for providers of any format.
 
-    `whole_calls`: the caller can only read calls to tools that come in one piece, so that even its
-    own format must be read and written anew. `beta` are header lines for providers of the caller's
-    own format. `keep` is awaited before the last byte leaves.
+    `anew`: even a reply in the caller's own format must be read and written anew, because it can
+    only read calls to tools that come in one piece, say. `beta` are header lines for providers of
+    the caller's own format. `keep` is awaited before the last byte leaves.
     """
 
     stream_type = b"text/event-stream; charset=utf-8"
@@ -48,24 +51,27 @@ class ChatQuestion:
         "_chat",
         "_facts",
         "_tap",
+        "anew",
         "beta",
         "call_id",
+        "choices",
         "dropped",
         "extra",
         "keep",
         "max_output",
         "name",
         "request",
+        "size",
         "speaks",
         "stream",
-        "whole_calls",
     )
 
     def __init__(self, name: str, speaks: Inbound, request: ChatRequest, call_id: str) -> None:
         self.name, self.speaks, self.request, self.call_id = name, speaks, request, call_id
         self.stream = request.stream
         self.max_output = request.max_output
-        self.whole_calls = False
+        self.choices, self.size = request.choices, request.size
+        self.anew = False
         self.beta = self.extra = b""
         self.keep: Keep | None = None
         self.dropped: tuple[str, ...] = ()
@@ -90,6 +96,14 @@ class ChatQuestion:
         """What is spoken to an offer: the caller's own format where it is known there."""
         return self.name if self.name in offer.dialects else offer.dialect
 
+    def lower_output(self, tokens: int, name: str) -> bool:
+        """Ask for no more output than this; by `name`, in the one format with two names for it."""
+        members = lowered(self.name, self.request.members, tokens, name)
+        self.request = msgspec.structs.replace(self.request, members=members, as_named=False)
+        self.max_output = tokens
+        self._chat = None
+        return True
+
     def render(self, offer: Offer) -> bytes:
         """The body for an offer's provider."""
         self.dropped = ()
@@ -108,14 +122,14 @@ class ChatQuestion:
 
     def check(self, body: bytes, offer: Offer) -> ReplyFacts:
         """What a whole reply says, in the caller's format. Raises: AperturaError."""
-        if self.name in offer.dialects:
+        if self.name in offer.dialects and not self.anew:
             return PASSING[self.name].check_reply(body)
-        events = OUTBOUND[offer.dialect].parse_reply(body)
+        events = OUTBOUND[self.dialect(offer)].parse_reply(body)
         return _facts(events, self.speaks.render_reply(events, self.facts))
 
     def listen(self, offer: Offer) -> Tap:
         """For a streamed reply."""
-        if self.name in offer.dialects and not self.whole_calls:
+        if self.name in offer.dialects and not self.anew:
             self._tap = PASSING[self.name].listen(self.request.include_usage)
         else:
             decoder = OUTBOUND[self.dialect(offer)].decoder()

@@ -24,6 +24,7 @@ from apertura.providers.base import Ask, Provider
 from apertura.relay.call import Call
 from apertura.relay.connection import Expiry, Origin, Reply
 from apertura.relay.exchange import Exchange, Head
+from apertura.relay.purse import Purse
 from apertura.relay.question import Question, dropped_line
 from apertura.relay.reply import Passage, Timers
 from apertura.relay.settlement import Settlement
@@ -45,9 +46,14 @@ class Relay:
     """The data plane of one process."""
 
     def __init__(
-        self, transport: Transport, settlement: Settlement, timers: Timers, reply_limit: int
+        self,
+        transport: Transport,
+        purse: Purse,
+        settlement: Settlement,
+        timers: Timers,
+        reply_limit: int,
     ) -> None:
-        self._transport, self._settlement = transport, settlement
+        self._transport, self._purse, self._settlement = transport, purse, settlement
         self._timers, self._reply_limit = timers, reply_limit
         self._clock = asyncio.get_running_loop().time
         self.places: Mapping[str, Place] = {}
@@ -62,6 +68,7 @@ class Relay:
         Raises: AperturaError, while the caller has seen nothing yet; later errors go into the
         stream, and the caller's hanging up ends in CancelledError as everywhere.
         """
+        head += await self._purse.hold(call, question, route)
         self.running += 1
         attempt = self._stream if question.stream else self._whole
         last = len(route.offers) - 1
@@ -126,7 +133,7 @@ class Relay:
         tap = question.listen(offer)
         if question.dropped:
             head += dropped_line(question.dropped)
-        passage = Passage(call, upstream, tap, exchange, self._timers)
+        passage = Passage(call, upstream, tap, exchange, self._timers, self._purse)
         try:
             await passage.run(b"content-type: %b\r\n%b%b" % (question.stream_type, STREAM, head))
         except asyncio.CancelledError:

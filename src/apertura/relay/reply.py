@@ -20,12 +20,17 @@ from apertura.errors import AperturaError, Garbled, Internal, Stalled
 from apertura.relay.call import Call
 from apertura.relay.connection import Reply
 from apertura.relay.exchange import Exchange, Head
+from apertura.relay.purse import Purse
 from apertura.relay.steps import Signal
 from apertura.telemetry import log
 from apertura.wire.dialect import Tap
 
 HELD_MOST = 1 << 20
 """Bytes that may come before the first content."""
+LETTERS = 2
+"""Characters of an answer that count as a token of its hold: less than most tokens have, so that
+more is held in time.
+"""
 DRAIN_SECONDS = 1.0
 """How long a provider that has said its end marker may take to end its HTTP reply as well; within
 it the connection can be used again.
@@ -46,8 +51,14 @@ class Passage:
     _end = b""
     _paused = False
 
-    def __init__(
-        self, call: Call, upstream: Reply, tap: Tap, exchange: Exchange, timers: Timers
+    def __init__(  # one place makes it, and for every stream
+        self,
+        call: Call,
+        upstream: Reply,
+        tap: Tap,
+        exchange: Exchange,
+        timers: Timers,
+        purse: Purse,
     ) -> None:
         loop = asyncio.get_running_loop()
         self._clock = loop.time
@@ -60,6 +71,8 @@ class Passage:
         self._head: Head = b""
         self._done = Signal()
         self._error: AperturaError | None = None
+        self._purse = purse
+        self._growing: asyncio.Task[None] | None = None
 
     async def run(self, head: Head) -> None:
         """Pass the stream; returns when it is whole, but for its success marker.
@@ -76,6 +89,8 @@ class Passage:
             await self._done
         finally:
             exchange.on_pause = exchange.on_resume = None
+            if self._growing is not None:
+                self._growing.cancel()
             if self._tap.ended and self._error is None:
                 self._upstream.drain(self._clock() + DRAIN_SECONDS)
             else:
@@ -108,6 +123,17 @@ class Passage:
         self._heard = self._clock()
         if self._tap.ended:
             self._ended(None)
+        elif 0 <= self._call.output_held * LETTERS < self._tap.chars and self._growing is None:
+            self._growing = asyncio.get_running_loop().create_task(self._grow())
+
+    async def _grow(self) -> None:
+        """The answer is longer than what was held for it."""
+        try:
+            await self._purse.extend(self._call)
+        except AperturaError as error:
+            self._fail(error)
+        finally:
+            self._growing = None
 
     def _hold(self, out: bytes) -> None:
         """Before the first content nothing is sent."""

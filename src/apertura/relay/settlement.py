@@ -19,10 +19,11 @@ from apertura.domain.money import Nano
 from apertura.domain.pricing import cost
 from apertura.errors import AperturaError
 from apertura.relay.call import Call
-from apertura.store import usage
+from apertura.relay.leases import Leases
+from apertura.store import charges, usage
+from apertura.store.charges import Charge
 from apertura.store.database import Conflict, Database
 from apertura.store.journal import Journal
-from apertura.store.usage import UsageRow
 from apertura.telemetry import Meters, log
 
 BATCH_SECONDS = 0.05
@@ -37,9 +38,12 @@ LOG_SECONDS = 0.1
 class Settlement:
     """The journal, the batch, and the task that writes it."""
 
-    def __init__(self, database: Database, journal: Journal, meters: Meters) -> None:
+    def __init__(
+        self, database: Database, journal: Journal, meters: Meters, leases: Leases
+    ) -> None:
         self._database, self._journal, self._meters = database, journal, meters
-        self._rows: list[UsageRow] = []
+        self.leases = leases
+        self._rows: list[Charge] = []
         self.full = False
         """The database has been away for so long that no more calls may start."""
         self._mark = 0
@@ -50,10 +54,11 @@ class Settlement:
 
     async def start(self) -> int:
         """Settle what an earlier life left in the journal, then begin; returns how many rows."""
-        rows = [usage.decode(line) for line in self._journal.pending]
+        rows = [charges.decode(line) for line in self._journal.pending]
         for begin in range(0, len(rows), BATCH_MOST):
-            await usage.record(self._database, rows[begin : begin + BATCH_MOST])
+            await charges.record_and_charge(self._database, rows[begin : begin + BATCH_MOST])
         self._journal.forget()
+        await self.leases.start()
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._run()), loop.create_task(self._write_log())]
         return len(rows)
@@ -94,6 +99,7 @@ class Settlement:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(AperturaError):
             await self.flush()
+            await self.leases.close()
         await asyncio.to_thread(self._meters.flush)
         await self._journal.sync()
 
@@ -120,17 +126,20 @@ class Settlement:
     async def _write_batch(self) -> None:
         rows = self._rows[:BATCH_MOST]
         mark = self._mark if len(rows) == len(self._rows) else None
-        await usage.record(self._database, rows)
+        await charges.record_and_charge(self._database, rows)
+        self.leases.booked(rows)
         del self._rows[: len(rows)]
         self.full = len(self._rows) >= BACKLOG_MOST
         if mark is not None:
             self._journal.settled(mark)
 
-    def _row(self, call: Call) -> UsageRow:
+    def _row(self, call: Call) -> Charge:
         """The call's row, by position in the order of its fields: five times as fast as by name."""
         offer, used, caller, first = call.offer, call.usage, call.caller, call.first_at
         price = offer.price if offer is not None and is_charged(call) else None
-        return UsageRow(
+        spent = cost(used, price) if price is not None else 0
+        hold = call.hold
+        return Charge(
             call.id,
             caller.org_id,
             caller.key_id,
@@ -155,8 +164,11 @@ class Settlement:
             used.reasoning,
             used.audio_output,
             used.estimated,
-            cost(used, price) if price is not None else 0,
+            spent,
             offer.price_id if offer is not None else "",
+            self.leases.worker if hold is not None else "",
+            call.funds,
+            0 if hold is None else self.leases.settle(hold, spent),
         )
 
 

@@ -21,9 +21,18 @@ class _Numbers:
     stream = False
     stream_type = b""
     max_output: int | None = 0
+    choices = 1
+    request: EmbeddingRequest | RerankRequest
     dropped: tuple[str, ...] = ()
     extra = b""
     keep: Keep | None = None
+
+    @property
+    def size(self) -> int:
+        return self.request.size
+
+    def lower_output(self, tokens: int, name: str) -> bool:
+        return False
 
     def dialect(self, offer: Offer) -> str:
         return offer.dialect
@@ -40,6 +49,8 @@ class _Numbers:
 
 class EmbeddingQuestion(_Numbers):
     """A request for embeddings."""
+
+    request: EmbeddingRequest
 
     def __init__(self, request: EmbeddingRequest) -> None:
         self.request = request
@@ -84,6 +95,8 @@ class GeminiEmbeddingQuestion(EmbeddingQuestion):
 
 class RerankQuestion(_Numbers):
     """A request for documents in the order of their relevance."""
+
+    request: RerankRequest
 
     def __init__(self, request: RerankRequest) -> None:
         self.request = request

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from apertura.store import funds
 from apertura.store.database import Database, Row, Tx, bump_revision
 
 Status = Literal["enabled", "disabled"]
@@ -109,6 +110,8 @@ async def change(db: Database, org_id: str, key_id: str, fields: KeyChange) -> b
         sql = f"UPDATE keys SET {assignments} WHERE id = ? AND org_id = ? RETURNING id"
         found = bool(await tx.execute(sql, (*new.values(), key_id, org_id)))
         if found and new:
+            if fields.quota_nano is not UNSET:
+                await funds.set_quota(tx, key_id, fields.quota_nano)
             await bump_revision(tx)
         return found
 

@@ -76,7 +76,8 @@ class PostgresDatabase:
 
     async def read(self, sql: str, params: Sequence[object] = ()) -> list[Row]:
         self._refuse_if_closing()
-        return await self._readers.read(sql, params)
+        # In a task of its own, as the driver's time limits need one and handlers run without.
+        return await asyncio.create_task(self._readers.read(sql, params))
 
     async def write(self, work: Callable[[Tx], Awaitable[T]]) -> T:
         self._refuse_if_closing()

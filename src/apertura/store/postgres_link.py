@@ -58,7 +58,6 @@ _LOST = (
 )
 _CONFLICT = (
     asyncpg.IntegrityConstraintViolationError,
-    asyncpg.NumericValueOutOfRangeError,
     asyncpg.RaiseError,  # of a trigger
 )
 _FAILED = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
@@ -101,8 +100,12 @@ async def connect(url: str, session: Literal["read", "write"]) -> Link:
             statement_cache_size=STATEMENTS_KEPT,
             max_cached_statement_lifetime=0,
         )
-        _keep_alive(connection)
-        await connection.execute(_SESSIONS[session])
+        try:
+            _keep_alive(connection)
+            await connection.execute(_SESSIONS[session])
+        except BaseException:
+            connection.terminate()
+            raise
     except asyncpg.ClientConfigurationError as error:
         raise ValueError(f"the database's URL cannot be read: {_said(error)}") from None
     except _FAILED as error:
@@ -168,6 +171,8 @@ class Link:
             return Again(error, lost=True)
         if isinstance(error, _CONFLICT):
             return Conflict(_said(error))
+        if isinstance(error, asyncpg.NumericValueOutOfRangeError):
+            return Conflict("a number does not fit 64 bits")
         # A fault of asyncpg's own is ours: a wrong number of values, or one of another type.
         is_ours = isinstance(error, asyncpg.InterfaceError)
         return error if is_ours else _unavailable(error)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import msgspec
 
-from apertura.wire import state
+from apertura.wire import sse, state
 from apertura.wire.chat import Citation
 
 _encode = msgspec.json.Encoder().encode
@@ -28,7 +28,7 @@ class Script:
     def event(self, name: str, /, **said: object) -> bytes:
         """One event."""
         data = _encode({"type": name, **said, "sequence_number": self.next()})
-        return b"event: " + name.encode() + b"\ndata: " + data + b"\n\n"
+        return sse.frame(data, name.encode())  # what repeats the request may have lines
 
     def next(self) -> int:
         """The number of the next event."""
