@@ -21,7 +21,6 @@ import struct
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +31,16 @@ from apertura.app import Application, opened
 from apertura.cli.serve import Server
 from apertura.domain import keys, secrets
 from apertura.domain.catalog import OfferRow, ProviderRow
-from apertura.domain.ledger import top_up
-from apertura.domain.money import NANO_PER_USD, Nano
 from apertura.settings import Settings
-from apertura.store import identity, ledger
+from apertura.store import identity
 from apertura.store import keys as key_store
 from apertura.store.keys import KeyRecord
 from apertura.store.usage import UsageRow
+from tests.money import PLENTY, assert_exact, pay_in
 from tests.wall import Wall
 
 SECRET = "s" * 32
 MIB = 2**20
-WALLET = Nano(1_000_000 * NANO_PER_USD)
 PATIENCE = 20.0
 """Seconds after which a test counts as hanging; nothing is measured by it."""
 
@@ -282,13 +279,19 @@ class Live:
 
 @contextlib.asynccontextmanager
 async def live(
-    wall: Wall, folder: Path, *, lane: bool = True, dialect: str = "", **settings: object
+    wall: Wall,
+    folder: Path,
+    *,
+    lane: bool = True,
+    dialect: str = "",
+    wallet: int = PLENTY,
+    **settings: object,
 ) -> AsyncIterator[Live]:
-    """A gateway whose providers are the wall, spoken to in one dialect, with these settings."""
+    """A gateway whose providers are the wall, with these settings and so much to spend."""
     chosen = _settings(folder, settings)
     providers, offers = catalogue(wall.url, wall.behaviours, dialect=dialect or "openai_chat")
     async with opened(chosen, environment={}, providers=providers, offers=offers) as application:
-        key = await _first_key(application, chosen)
+        key = await _first_key(application, chosen, wallet)
         listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
         port = listening.getsockname()[1]
         gateway = Live(application, _server(application, chosen, lane), listening, port, key)
@@ -325,23 +328,16 @@ def _offer(model: str, **fields: Any) -> OfferRow:
 
 
 def _settings(folder: Path, given: dict[str, object]) -> Settings:
-    flags: dict[str, object] = {
-        "data": folder / "data",
-        "secret": SECRET,
-        "call_log": "off",
-        "limit_per_address": "off",
-        "limit_per_key": "off",
-        "limit_per_model": "off",
-    }
+    off = ("call_log", "limit_per_address", "limit_per_key", "limit_per_model")
+    flags = {"data": folder / "data", "secret": SECRET, **dict.fromkeys(off, "off")}
     texts = {name: str(value) for name, value in {**flags, **given}.items()}
     return settings_module.load(flags=texts, environment={}, read_file=str)  # the text itself
 
 
-async def _first_key(application: Application, settings: Settings) -> str:
+async def _first_key(application: Application, settings: Settings, wallet: int) -> str:
     database = application.parts.database
     org = await identity.create_organization(database, "test", random=b"o" * 13, now_ms=1)
-    paid_in = top_up(org.id, WALLET, "test", transaction_id="txn_test", at=1)
-    await database.write(partial(ledger.post, transaction=paid_in))
+    await pay_in(database, org.id, wallet)
     minted = keys.mint(b"k" * keys.RANDOM_BYTES)
     pepper = secrets.derive(settings.secret, secrets.KEY_DIGEST)
     record = KeyRecord(
@@ -388,6 +384,7 @@ async def _leave(gateway: Live) -> None:
     await gateway.until(lambda: not state.connections and not state.tasks)
     await parts.settlement.flush()
     assert parts.settlement.backlog() == 0
+    await assert_exact(parts.database, parts.settlement.leases)
 
 
 def _drop(gateway: Live) -> None:

@@ -105,7 +105,11 @@ TABLE: tuple[Setting, ...] = (
     Setting("dev", _switch, False, "Make up secrets, a first key and a local model; print them."),
     Setting("secret", _secret, "", "The root secret, 32 bytes or more; required outside --dev."),
     Setting(
-        "database", _text, "", "The database's URL; empty is a SQLite file in the data folder."
+        "database",
+        _text,
+        "",
+        "The database: postgresql://user:password@host/name, or sqlite:/path; empty is a SQLite "
+        "file in the data folder.",
     ),
     Setting("counters", _text, "memory", "Where rate-limit windows are kept: memory."),
     Setting("workers", _at_least(1), 1, "Worker processes; more than 1 needs shared counters."),

@@ -18,7 +18,6 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -27,13 +26,13 @@ from apertura.app import Application, opened
 from apertura.domain import keys, secrets
 from apertura.domain.catalog import OfferRow, ProviderRow
 from apertura.domain.keys import Minted
-from apertura.domain.ledger import top_up
-from apertura.domain.money import NANO_PER_USD, Nano
+from apertura.domain.money import NANO_PER_USD
 from apertura.settings import Settings, load
-from apertura.store import identity, ledger
+from apertura.store import identity
 from apertura.store import keys as key_store
 from apertura.store.database import Database
 from apertura.store.keys import KeyRecord
+from tests.money import pay_in
 from tests.wall import Wall
 
 WALLET_USD = 1_000_000
@@ -176,10 +175,7 @@ async def gateway(folder: Path, **flags: str) -> AsyncIterator[Served]:
             made = await identity.create_organization(
                 app.parts.database, "acme", random=os.urandom(13), now_ms=0
             )
-            paid_in = top_up(
-                made.id, Nano(WALLET_USD * NANO_PER_USD), "test", transaction_id="txn_test", at=1
-            )
-            await app.parts.database.write(partial(ledger.post, transaction=paid_in))
+            await pay_in(app.parts.database, made.id, WALLET_USD * NANO_PER_USD)
             yield Served(app, wall, made.id, settings)
 
 

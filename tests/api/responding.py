@@ -6,14 +6,12 @@ again = await ask(gateway, "GET", f"/v1/responses/{first['id']}")
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
-from apertura.domain.ledger import top_up
-from apertura.domain.money import Nano
-from apertura.store import identity, ledger
+from apertura.store import identity
 from tests.api.client import new_key
 from tests.live import SECRET, Answer, Live
+from tests.money import pay_in
 from tests.speakers import SPEAKERS, named
 
 RESPONSES = SPEAKERS["openai_responses"]
@@ -55,6 +53,5 @@ async def stranger(gateway: Live) -> str:
     """A key of another organization."""
     database = gateway.application.parts.database
     org = await identity.create_organization(database, "other", random=b"x" * 13, now_ms=1)
-    paid_in = top_up(org.id, Nano(10**9), "other", transaction_id="txn_other", at=1)
-    await database.write(partial(ledger.post, transaction=paid_in))
+    await pay_in(database, org.id)
     return await new_key(database, org.id, secret=SECRET)

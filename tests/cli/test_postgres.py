@@ -89,50 +89,39 @@ async def test_what_commands_change_holds_when_they_return(tmp_path: Path, url: 
         await there.set_up(wall)
         async with there.serve() as running:
             assert await there.call(running) == 200
-            for verb, status in (("suspend", 403), ("resume", 200)):
-                await there.run("orgs", verb, there.org)
-                assert await there.call(running) == status
+            await there.run("orgs", "suspend", there.org)
+            assert await there.call(running) == 403
             await there.run("keys", "delete", there.key_id)
             assert await there.call(running) == 401
             assert await running.stop() == 0
         assert not (tmp_path / "data" / "apertura.db").exists()
 
 
-async def under_load(there: Installation, running: Server, answered: list[str], seed: int) -> None:
-    """Until the server is gone; returns once calls are being answered."""
-    before = len(answered)
-    callers = [
-        asyncio.create_task(
-            call_on(running.url, there.key, answered, random.Random(f"{seed} {number}"))
-        )
-        for number in range(WORKERS)
-    ]
-    while len(answered) == before:
-        assert not any(caller.done() for caller in callers), "".join(running.said)
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(0.1)
-    running.callers = callers  # type: ignore[attr-defined]
-
-
-async def gone(running: Server) -> None:
-    await running.kill()
-    await asyncio.gather(*running.callers)  # type: ignore[attr-defined]
-
-
 async def test_no_answered_call_is_lost_or_booked_twice(tmp_path: Path, url: str) -> None:
-    """Killed under load three times, once after PostgreSQL itself had died and come back."""
+    """Killed under load, and again after PostgreSQL itself had died and come back."""
     answered: list[str] = []
     async with Wall() as wall:
         there = Installation(tmp_path, url)
         await there.set_up(wall)
-        for cycle in range(3):
+        for cycle in range(2):
+            before = len(answered)
             async with there.serve() as running:
-                await under_load(there, running, answered, cycle)
+                callers = [
+                    asyncio.create_task(
+                        call_on(running.url, there.key, answered, random.Random(number))
+                    )
+                    for number in range(WORKERS)
+                ]
+                while len(answered) == before:
+                    assert not any(caller.done() for caller in callers), "".join(running.said)
+                    await asyncio.sleep(0.01)
+                await asyncio.sleep(0.1)
                 if cycle == 1:
                     await asyncio.to_thread(postgres().stop)
                     await asyncio.to_thread(postgres().start)
-                    await asyncio.sleep(0.3)
-                await gone(running)
+                    await asyncio.sleep(0.2)
+                await running.kill()
+                await asyncio.gather(*callers)
         async with there.serve() as running:
             assert await running.stop() == 0
         await there.agree(answered, len(wall.calls()))

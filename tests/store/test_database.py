@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from apertura.errors import Unavailable
-from apertura.store.database import open_database, placeholders
+from apertura.relay.steps import Steps
+from apertura.store.database import Database, open_database, placeholders
 
 
 @pytest.mark.parametrize("url", ["mysql://somewhere/db", "", "a.db"])
@@ -40,3 +42,20 @@ async def test_file_that_cannot_be_opened_is_unavailable(tmp_path: Path) -> None
 def test_placeholders_make_one_list_per_row() -> None:
     """Two rows of three columns are two lists of three marks."""
     assert placeholders(3, 2) == "(?,?,?),(?,?,?)"
+
+
+@pytest.mark.parametrize("kind", ["read", "write"])
+async def test_a_handler_that_runs_without_a_task_is_answered(db: Database, kind: str) -> None:
+    """As those of calls do: nothing in a database may need the task of its caller."""
+    got: list[object] = []
+    ended = asyncio.Event()
+
+    async def handler() -> None:
+        sql = "SELECT value FROM revision"
+        got.append(await (db.read(sql) if kind == "read" else db.write(lambda tx: tx.execute(sql))))
+
+    steps = Steps(handler(), lambda error: (got.append(error), ended.set())[1])
+    asyncio.get_running_loop().call_soon(steps.step)
+    await asyncio.wait_for(ended.wait(), 10)
+
+    assert got == [[(0,)], None]

@@ -1,4 +1,4 @@
-"""Behaviour of PostgreSQL as a database: one lane of writes, readers, and what may break."""
+"""Behaviour of PostgreSQL as a database: one lane of writes, readers, and others beside them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import pytest
 
 from apertura.errors import Unavailable
 from apertura.store import postgres_link
-from apertura.store.database import Conflict, Database, Tx, bump_revision, open_database
+from apertura.store.database import Conflict, Database, Tx, open_database
 from apertura.store.postgres import open_postgres
 from apertura.store.postgres_link import translated
-from tests.databases import empty_postgres, server
+from tests.databases import empty_postgres
 
 MANY = 20
 
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    """A database with one table of numbers and a revision that tells."""
+    """A database with one table of numbers."""
     with empty_postgres() as made:
         yield made
 
@@ -32,8 +32,6 @@ async def db(url: str) -> AsyncIterator[Database]:
 
     async def create(tx: Tx) -> None:
         await tx.execute("CREATE TABLE numbers (n BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL)")
-        await tx.execute("CREATE TABLE revision (id BIGINT PRIMARY KEY, value BIGINT)")
-        await tx.execute("INSERT INTO revision VALUES (1, 0)")
 
     await database.write(create)
     yield database
@@ -363,83 +361,3 @@ async def test_a_row_that_another_keeps_locked_is_unavailable(
     await holder.close()
     await database.write(work)
     await database.close()
-
-
-# Word of changes.
-
-
-async def heard(changed: asyncio.Event) -> None:
-    await asyncio.wait_for(changed.wait(), 10)
-    changed.clear()
-
-
-async def test_a_change_elsewhere_is_noticed_without_a_notice(
-    db: Database, other: Database
-) -> None:
-    """Where no trigger tells of it, or a proxy keeps that back, by looking."""
-    changed = asyncio.Event()
-    db.on_change(changed.set)
-    for _ in range(2):
-        await other.write(bump_revision)
-        await heard(changed)
-
-
-async def test_a_listener_that_lost_its_connection_hears_again(
-    db: Database, other: Database
-) -> None:
-    """It connects anew, and notices also what changed meanwhile."""
-    changed = asyncio.Event()
-    db.on_change(changed.set)
-    await heard(changed)
-    sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%revision%' "
-    await other.write(lambda tx: tx.execute(sql + "AND pid <> pg_backend_pid()"))
-    await other.write(bump_revision)
-
-    await heard(changed)
-
-
-# What may break.
-
-
-async def test_an_unreachable_server_is_named_without_its_password(tmp_path: str) -> None:
-    """Nobody there, and a database that is not there: 503, with the place and not the secret."""
-    nowhere = f"postgresql://ada:geheim@/apertura?host={tmp_path}"
-    unknown = server().url("missing").replace("postgres@", "postgres:geheim@")
-    for url in (nowhere, unknown, "postgresql://ada:geheim@127.0.0.1:1/apertura"):
-        with pytest.raises(Unavailable, match="cannot be opened") as caught:
-            await open_database(url)
-        assert "geheim" not in caught.value.message
-        assert caught.value.headers == {"Retry-After": "1"}
-
-
-async def test_a_restarted_server_is_found_again(db: Database, url: str) -> None:
-    """Reads and writes go on as if nothing had been."""
-    changed = asyncio.Event()
-    db.on_change(changed.set)
-    await asyncio.gather(add(db, 1), numbers(db))
-    await asyncio.to_thread(server().stop)
-    await asyncio.to_thread(server().start)
-
-    assert await numbers(db) == [1]
-    assert await add(db, 2) == 2
-    await heard(changed)
-    await db.write(bump_revision)
-    await heard(changed)
-
-
-async def test_a_server_that_is_away_is_unavailable(
-    db: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Both for reads and writes; and it is used again when it is back."""
-    monkeypatch.setattr("apertura.store.postgres.RETRY_SECONDS", 0.1)
-    await asyncio.to_thread(server().stop)
-    try:
-        for attempt in (numbers(db), add(db, 1)):
-            with pytest.raises(Unavailable) as caught:
-                await attempt
-            assert caught.value.headers == {"Retry-After": "1"}
-    finally:
-        await asyncio.to_thread(server().start)
-
-    assert await add(db, 2) == 2
-    assert await numbers(db) == [2]

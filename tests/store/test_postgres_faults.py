@@ -1,4 +1,4 @@
-"""Behaviour when the connection breaks at the worst moments: nothing is done twice, or by half."""
+"""Behaviour when connections break or the server is away: nothing is done twice, or by half."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from apertura.errors import Unavailable
-from apertura.store.database import Database, Tx, open_database
+from apertura.store.database import Database, Tx, bump_revision, open_database
 from tests.databases import empty_postgres, server
 
 
@@ -98,8 +98,29 @@ def url() -> Iterator[str]:
 @pytest.fixture
 async def db(url: str, proxy: Proxy) -> AsyncIterator[Database]:
     database = await open_database(proxy.url(url))
-    create = "CREATE TABLE numbers (n BIGINT NOT NULL, name TEXT NOT NULL)"
-    await database.write(lambda tx: tx.execute(create))
+
+    async def create(tx: Tx) -> None:
+        await tx.execute("CREATE TABLE numbers (n BIGINT NOT NULL, name TEXT NOT NULL)")
+        await tx.execute("CREATE TABLE revision (id BIGINT PRIMARY KEY, value BIGINT)")
+        await tx.execute("INSERT INTO revision VALUES (1, 0)")
+
+    await database.write(create)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def direct(url: str, db: Database) -> AsyncIterator[Database]:
+    """The same database, past the proxy."""
+    database = await open_database(url)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def other(url: str, db: Database) -> AsyncIterator[Database]:
+    """A second opening, as of another process."""
+    database = await open_database(url)
     yield database
     await database.close()
 
@@ -178,3 +199,83 @@ async def test_a_caller_who_leaves_a_read_midway_leaves_nothing_behind(db: Datab
             await read
 
     assert await numbers(db) == []
+
+
+# Word of changes.
+
+
+async def heard(changed: asyncio.Event) -> None:
+    await asyncio.wait_for(changed.wait(), 10)
+    changed.clear()
+
+
+async def test_a_change_elsewhere_is_noticed_without_a_notice(
+    direct: Database, other: Database
+) -> None:
+    """Where no trigger tells of it, or a proxy keeps that back, by looking."""
+    changed = asyncio.Event()
+    direct.on_change(changed.set)
+    for _ in range(2):
+        await other.write(bump_revision)
+        await heard(changed)
+
+
+async def test_a_listener_that_lost_its_connection_hears_again(
+    direct: Database, other: Database
+) -> None:
+    """It connects anew, and notices also what changed meanwhile."""
+    changed = asyncio.Event()
+    direct.on_change(changed.set)
+    await heard(changed)
+    sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%revision%' "
+    await other.write(lambda tx: tx.execute(sql + "AND pid <> pg_backend_pid()"))
+    await other.write(bump_revision)
+
+    await heard(changed)
+
+
+# What may break.
+
+
+async def test_an_unreachable_server_is_named_without_its_password(tmp_path: str) -> None:
+    """Nobody there, and a database that is not there: 503, with the place and not the secret."""
+    nowhere = f"postgresql://ada:geheim@/apertura?host={tmp_path}"
+    unknown = server().url("missing").replace("postgres@", "postgres:geheim@")
+    for url in (nowhere, unknown, "postgresql://ada:geheim@127.0.0.1:1/apertura"):
+        with pytest.raises(Unavailable, match="cannot be opened") as caught:
+            await open_database(url)
+        assert "geheim" not in caught.value.message
+        assert caught.value.headers == {"Retry-After": "1"}
+
+
+async def test_a_restarted_server_is_found_again(direct: Database) -> None:
+    """Reads and writes go on as if nothing had been."""
+    changed = asyncio.Event()
+    direct.on_change(changed.set)
+    await asyncio.gather(add(direct, 1), numbers(direct))
+    await asyncio.to_thread(server().stop)
+    await asyncio.to_thread(server().start)
+
+    assert await numbers(direct) == [1]
+    assert await add(direct, 2) == 2
+    await heard(changed)
+    await direct.write(bump_revision)
+    await heard(changed)
+
+
+async def test_a_server_that_is_away_is_unavailable(
+    direct: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both for reads and writes; and it is used again when it is back."""
+    monkeypatch.setattr("apertura.store.postgres.RETRY_SECONDS", 0.1)
+    await asyncio.to_thread(server().stop)
+    try:
+        for attempt in (numbers(direct), add(direct, 1)):
+            with pytest.raises(Unavailable) as caught:
+                await attempt
+            assert caught.value.headers == {"Retry-After": "1"}
+    finally:
+        await asyncio.to_thread(server().start)
+
+    assert await add(direct, 2) == 2
+    assert await numbers(direct) == [2]

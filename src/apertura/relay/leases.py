@@ -149,8 +149,9 @@ class Leases:
                     self._known[name].booked(row.covered)
 
     def held(self) -> int:
-        """How much is held by running calls, summed over all funds."""
-        return sum(lease.held for lease in self._known.values())
+        """How much running calls hold of wallets and allowances."""
+        payers = [one for one in self._known.values() if funds.kind_of(one.fund) in funds.PAYERS]
+        return sum(lease.held for lease in payers)
 
     # Asking the database.
 

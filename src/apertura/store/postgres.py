@@ -307,7 +307,8 @@ class Transaction:
         """One statement for any number of rows: an array for each column, of its type."""
         name = (table, *columns)
         if name not in self._inserts:
-            types = {column: kind for column, kind in await self.execute(_TYPES, (table,))}
+            found = await self.execute(_TYPES, (table,))
+            types = {str(column): str(kind) for column, kind in found}
             arrays = [f"${n}::{types.get(c, 'text')}[]" for n, c in enumerate(columns, 1)]
             self._inserts[name] = (
                 f"INSERT INTO {table} ({', '.join(columns)}) "
