@@ -1,7 +1,7 @@
 """A PostgreSQL server for tests, and databases of their own on it.
 
 The server comes from a wheel, listens on a socket of its own only, and lives as long as the process
-that runs tests. `APERTURA_TEST_POSTGRES` names another one to use, by the URL of a user who may
+that runs tests. `TEST_POSTGRES_URL` names another one to use, by the URL of a user who may
 create databases.
 """
 
@@ -34,6 +34,8 @@ from apertura.store.migrate import migrate
 
 QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "deadlock_timeout=50ms")
 PATIENCE = 60
+IS_OURS = "TEST_POSTGRES_URL" not in os.environ
+"""Whether the server may be stopped, and lives no longer than the tests."""
 SWEEP = """
 SET lock_timeout = '2s';
 SET session_replication_role = replica;
@@ -129,7 +131,7 @@ def server() -> Server:
 
 def url_of(database: str) -> str:
     """The URL of a database on the server that tests use."""
-    if named := os.environ.get("APERTURA_TEST_POSTGRES"):
+    if named := os.environ.get("TEST_POSTGRES_URL"):
         place, mark, options = named.partition("?")
         return f"{place.rpartition('/')[0]}/{database}{mark}{options}"
     return server().url(database)
@@ -205,7 +207,7 @@ async def _create() -> str:
 
 async def _migrated() -> str:
     name = await _create()
-    if "APERTURA_TEST_POSTGRES" in os.environ:  # that server lives on
+    if not IS_OURS:
         drop = f"DROP DATABASE {name} WITH (FORCE)"
         atexit.register(lambda: asyncio.run(_execute(url_of("postgres"), drop)))
     database = await open_database(url_of(name))

@@ -115,7 +115,7 @@ def run(name: str, seconds: int) -> Run:
 def _failure(said: str) -> str:
     """The end of a trace, and where the case is."""
     at = said.find("Uncaught Python exception")
-    trace = said[at:].partition("==")[0] if at >= 0 else said[-1_500:]
+    trace = said[at:].partition("\n==")[0] if at >= 0 else said[-1_500:]
     kept = re.search(r"written to (\S+)", said)
     return f"{trace.strip()}\n{kept[1] if kept else ''}"
 

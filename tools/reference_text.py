@@ -16,7 +16,7 @@ CODES = {
     "context_length_exceeded": "The input is longer than the model's context.",
     "endpoint_not_found": "There is no such path.",
     "expired_api_key": "The key's expiry has passed.",
-    "insufficient_balance": "Kept for the enforcement of balances; this version never sends it.",
+    "insufficient_balance": "The balance does not cover the call, or the rest of its answer.",
     "internal_error": "A fault of the gateway itself. The request id finds it in the log.",
     "invalid_api_key": "The key is unknown, mistyped, deleted or disabled.",
     "invalid_file_format": "The provider does not take files of this kind.",

@@ -83,10 +83,14 @@ def _passed(name: str, request: ChatRequest, body: bytes) -> None:
 def _answered(name: str, request: ChatRequest, body: bytes) -> None:
     """A reply that may repeat what was asked."""
     call = facts(name, request)
-    encoder = INBOUND[name].encoder(call)
-    out = encoder.feed(list(_DONE)) + encoder.close()
+    try:
+        encoder = INBOUND[name].encoder(call)
+        out = encoder.feed(list(_DONE)) + encoder.close()
+        reply = INBOUND[name].render_reply(list(_DONE), call)
+    except AperturaError as error:  # what was just read may be too deep to be read from deeper down
+        oracle.legal_error(error)
+        return
     oracle.valid_stream(out)
-    reply = INBOUND[name].render_reply(list(_DONE), call)
     oracle.valid_json(reply)
     oracle.bounded(out + reply, body)
     if name == "openai_responses":

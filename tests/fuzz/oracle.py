@@ -32,6 +32,8 @@ from apertura.wire.events import (
     fold,
 )
 
+DEEP = 500
+"""Levels that every part of the project can read, wherever it is called from."""
 FACTOR, REST = 400, 64 * 1024
 """Bytes that one byte of input may become, and that any input may. The worst is a stream in the
 Responses format, where one letter of text between two of reasoning has eight events of its own.
@@ -182,10 +184,13 @@ def alike(said: list[Event], read: list[Event]) -> bool:
 
 
 def _misspoke(said: list[Event]) -> bool:
-    """Whether a call of the first choice has arguments that are no object."""
-    choice = fold(said).choices.get(0)
-    for part in choice.parts if choice is not None else ():
+    """Whether a call has arguments that are no object, or one so deep that it may be none to a
+    reader with less room.
+    """
+    for part in (part for choice in fold(said).choices.values() for part in choice.parts):
         if isinstance(part, CallPart):
+            if part.arguments.count("{") + part.arguments.count("[") > DEEP:
+                return True
             try:
                 if not isinstance(msgspec.json.decode(part.arguments), dict):
                     return True

@@ -3,91 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from functools import partial
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import TypeVar
 
-import msgspec
 import pytest
 
 from apertura.domain.funds import Fund, Hold, Short, quota_of
-from apertura.domain.ledger import top_up
-from apertura.domain.money import Nano
-from apertura.errors import Unavailable
-from apertura.relay import leases as module
 from apertura.relay.leases import Leases
-from apertura.store import funds, keys, ledger
-from apertura.store.audit import audit
-from apertura.store.charges import Charge, record_and_charge
-from apertura.store.database import Database, Row, Tx, open_database
+from apertura.store import funds, keys
+from apertura.store.charges import Charge
+from apertura.store.database import open_database
 from apertura.store.identity import create_organization
 from apertura.store.migrate import migrate
 from tests.databases import new_url
-from tests.store.examples import key_record, usage_row
-
-T = TypeVar("T")
-WALLET = "org:o:wallet"
-ON = (WALLET,)
-
-
-class Counted:
-    """A database that counts writes, and can be away."""
-
-    def __init__(self, inner: Database) -> None:
-        self.inner, self.writes, self.away = inner, 0, False
-        self.engine = inner.engine
-        self.on_change = inner.on_change
-        self.close = inner.close
-
-    async def read(self, sql: str, params: tuple[object, ...] = ()) -> list[Row]:
-        return await self.inner.read(sql, params)
-
-    async def write(self, work: Callable[[Tx], Awaitable[T]]) -> T:
-        self.writes += 1
-        if self.away:
-            raise Unavailable("away", headers={"Retry-After": "1"})
-        return await self.inner.write(work)
+from tests.relay.lent import (
+    ON,
+    WALLET,
+    Counted,
+    assert_sound,
+    book,
+    call,
+    counted,
+    give_all_back,
+    held,
+    pay,
+)
+from tests.store.examples import key_record
 
 
 @pytest.fixture
 async def db(tmp_path: Path) -> AsyncIterator[Counted]:
-    inner = await open_database(f"sqlite:{tmp_path / 'apertura.db'}")
-    await migrate(inner)
-    yield Counted(inner)
-    await inner.close()
-
-
-async def pay(db: Database, amount: int, org: str = "o") -> None:
-    made = top_up(org, Nano(amount), "r" + org, transaction_id="t" + org, at=1)
-    await db.write(lambda tx: ledger.post(tx, made))
-
-
-def call(call_id: str, leases: Leases, hold: Hold, cost: int) -> Charge:
-    row = usage_row(call_id, cost=cost, org_id="o", key_id="k")
-    covered = leases.settle(hold, cost)
-    names = tuple(lease.fund for lease in hold.leases)
-    return Charge(*msgspec.structs.astuple(row), worker=leases.worker, funds=names, covered=covered)
-
-
-async def book(db: Database, leases: Leases, *rows: Charge) -> None:
-    await record_and_charge(db, rows)
-    leases.booked(rows)
-
-
-async def held(leases: Leases, amount: int, names: tuple[str, ...] = ON) -> Hold:
-    hold = await leases.hold(names, amount)
-    assert isinstance(hold, Hold), hold
-    return hold
-
-
-async def assert_sound(db: Database) -> None:
-    assert [finding for check in await audit(db) for finding in check.findings] == []
-
-
-async def give_all_back(leases: Leases) -> None:
-    for _ in range(2):
-        await leases.sweep()
+    async with counted(tmp_path) as made:
+        yield made
 
 
 async def test_most_holds_ask_no_database(db: Counted) -> None:
@@ -297,131 +244,3 @@ async def test_idle_leases_go_back(db: Counted) -> None:
     assert await funds.find(db, WALLET) == Fund(3200)
     assert leases._known == {}
     assert await db.read("SELECT COUNT(*) FROM leases") == [(0,)]
-
-
-async def test_what_another_worker_gave_back_can_be_held(db: Counted) -> None:
-    """A worker with little to do does not starve the others."""
-    await pay(db, 3200)
-    idle, busy = Leases(db, "idle"), Leases(db, "busy")
-    idle.release(await held(idle, 50))
-    refused = await busy.hold(ON, 3200)
-
-    assert refused == Short(WALLET, False, 3100)
-    await give_all_back(idle)
-    assert isinstance(await busy.hold(ON, 3200), Hold)
-
-
-async def test_a_dead_workers_leases_come_back_when_it_starts(db: Counted) -> None:
-    """First its journal is settled, under its old name; then the rest is returned."""
-    await pay(db, 100)
-    before = Leases(db, "w")
-    ended, _running = await held(before, 30), await held(before, 70)
-    lines = [call("c1", before, ended, 25)]
-
-    again = Leases(db, "w")
-    await record_and_charge(db, lines)
-    assert await again.start() == 1
-
-    assert again.worker != before.worker
-    assert await funds.find(db, WALLET) == Fund(75)
-    assert isinstance(await again.hold(ON, 75), Hold)
-    await again.close()
-    await assert_sound(db)
-
-
-async def test_a_worker_that_was_silent_begins_anew(
-    db: Counted, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It holds nothing from leases that others may have taken back; its calls are still charged."""
-    await pay(db, 100)
-    leases = Leases(db, "w")
-    hold = await held(leases, 40)
-    name = leases.worker
-    leases._until = 0
-
-    assert leases.take(ON, 1) is None
-    assert leases.worker != name
-    assert not await leases.extend(hold, 1)
-    row = call("c1", leases, hold, 35)
-    assert row.covered == 0
-    await db.write(partial(funds.return_expired, now_ms=2**62))
-    await book(db, leases, row)
-    assert await funds.find(db, WALLET) == Fund(65)
-    await assert_sound(db)
-
-
-async def test_a_worker_that_lives_is_renewed_and_returns_others(db: Counted) -> None:
-    """Its own leases last; those of one that is not heard of go back."""
-    await pay(db, 100)
-    gone, alive = Leases(db, "gone"), Leases(db, "alive")
-    gone._expires_ms = 1
-    await held(gone, 30)
-    await held(alive, 30)
-
-    await alive.renew()
-
-    assert await funds.find(db, WALLET) == Fund(100, 30)
-    assert (await alive.hold(ON, 70)).__class__ is Hold
-    await assert_sound(db)
-
-
-async def test_a_lowered_quota_is_recalled(db: Counted) -> None:
-    """What is at hand of it goes back at once: no call after the change draws on it."""
-    org = await create_organization(db, "o", random=b"o" * 13, now_ms=1)
-    await keys.create(db, key_record("k", org.id, quota_nano=3200))
-    leases = Leases(db, "w")
-    hold = await held(leases, 50, (quota_of("k"),))
-
-    await db.write(partial(funds.set_quota, key_id="k", quota=10))
-    await leases.recall()
-
-    assert await funds.find(db, quota_of("k")) == Fund(10, 50)
-    assert await leases.hold((quota_of("k"),), 1) == Short(quota_of("k"), False, 0)
-    leases.release(hold)
-    await leases.recall()
-    assert await funds.find(db, quota_of("k")) == Fund(10)
-    assert isinstance(await leases.hold((quota_of("k"),), 10), Hold)
-
-
-async def test_without_the_database_a_call_that_needs_it_is_503(db: Counted) -> None:
-    """Never 402: nobody knows what is in the wallet. What is at hand still serves."""
-    await pay(db, 3200)
-    leases = Leases(db, "w")
-    first = await held(leases, 50)
-    db.away = True
-
-    assert isinstance(await leases.hold(ON, 50), Hold)
-    with pytest.raises(Unavailable):
-        await leases.hold(ON, 50)
-    leases.release(first)
-    await leases.sweep()
-    with pytest.raises(Unavailable):
-        await leases.sweep()
-    assert leases._known[WALLET].free == 50
-    db.away = False
-    assert isinstance(await leases.hold(ON, 50), Hold)
-    await assert_sound(db)
-
-
-async def test_what_it_does_by_itself_outlives_an_outage(
-    db: Counted, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A step that fails is made up for, and closing gives everything back."""
-    monkeypatch.setattr(module, "SWEEP_SECONDS", 0.02)
-    monkeypatch.setattr(module, "RENEW_SECONDS", 0.02)
-    await pay(db, 3200)
-    leases = Leases(db, "w")
-    await leases.start()
-    leases.release(await held(leases, 50))
-    db.away = True
-    await asyncio.sleep(0.1)
-    db.away = False
-
-    async with asyncio.timeout(5):
-        while (await funds.find(db, WALLET)) != Fund(3200):
-            await asyncio.sleep(0.01)
-
-    hold = await held(leases, 50)
-    leases.release(hold)
-    await leases.close()
-    assert await funds.find(db, WALLET) == Fund(3200)

@@ -13,7 +13,9 @@ import pytest
 
 from apertura.errors import Unavailable
 from apertura.store.database import Database, Tx, bump_revision, open_database
-from tests.databases import empty_postgres, server
+from tests.databases import IS_OURS, empty_postgres, server
+
+pytestmark = pytest.mark.skipif(not IS_OURS, reason="the server is not ours to stop")
 
 
 class Proxy:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from apertura.errors import BadRequest
 from apertura.wire import state
+from apertura.wire.chat import ChatRequest
 from apertura.wire.openai_responses import parse, render
 from tests.wire.responses_said import PARAMETERS, body
 
@@ -312,3 +313,29 @@ def test_a_number_that_python_cannot_hold_is_refused_where_an_item_must_be_mende
 
     with pytest.raises(BadRequest):
         render(asked, model="theirs")
+
+
+def test_what_could_just_be_read_is_refused_where_there_is_less_room() -> None:
+    """How deep JSON may be depends on who reads it; that must not end in another exception."""
+    asked = deepest()
+
+    def further_down(levels: int) -> bytes:
+        return further_down(levels - 1) if levels else render(asked, model="theirs")
+
+    with pytest.raises(BadRequest):
+        further_down(50)
+
+
+def deepest() -> ChatRequest:
+    """The deepest request that can be read here."""
+    found: ChatRequest | None = None
+    for depth in range(500, 2_000):
+        tool = b'{"type":"function","name":"f","parameters":%b}' % (
+            b'{"a":' * depth + b"1" + b"}" * depth
+        )
+        try:
+            found = parse(b'{"model":"m","input":"hi","tools":[%b]}' % tool)
+        except BadRequest:
+            assert found is not None
+            return found
+    pytest.skip("this Python has room for all that depth")

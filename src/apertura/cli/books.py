@@ -16,7 +16,7 @@ from apertura.domain.keys import KeyPolicy, check_model
 from apertura.domain.routing import route
 from apertura.errors import NotFound
 from apertura.settings import Settings
-from apertura.store import keys, ledger
+from apertura.store import audit, keys
 from apertura.store.catalog import read_catalog
 from apertura.store.migrate import migrate
 
@@ -29,17 +29,17 @@ def add(subparsers: Subparsers, add_settings: AddSettings) -> None:
     verbs = subparsers.add_parser("ledger", help="the books").add_subparsers(
         required=True, metavar="VERB"
     )
-    audit = verbs.add_parser("audit", help="check that the books agree")
-    audit.add_argument("--json", action="store_true", help="output for scripts")
-    add_settings(audit, STORE)
-    audit.set_defaults(run=run_audit)
+    check = verbs.add_parser("audit", help="check that the books agree")
+    check.add_argument("--json", action="store_true", help="output for scripts")
+    add_settings(check, STORE)
+    check.set_defaults(run=run_audit)
     verbs = subparsers.add_parser("route", help="routes to models").add_subparsers(
         required=True, metavar="VERB"
     )
     explain = verbs.add_parser("explain", help="the offers that would be tried, and why")
     explain.add_argument("model")
     explain.add_argument("--key", metavar="ID", help="the id of the key that would ask")
-    explain.add_argument("--kind", default="chat", choices=("chat", "embeddings"))
+    explain.add_argument("--kind", default="chat", choices=("chat", "embeddings", "rerank"))
     explain.add_argument("--json", action="store_true", help="output for scripts")
     add_settings(explain, STORE)
     explain.set_defaults(run=run_explain)
@@ -53,14 +53,15 @@ def run_migrate(settings: Settings, _: argparse.Namespace) -> int:
 
 
 def run_audit(settings: Settings, parsed: argparse.Namespace) -> int:
-    """Check the books."""
-    findings = within(settings, ledger.audit, changes=False)
-    checked = ["each transaction sums to zero", "each account holds the sum of its entries"]
+    """Check the books, the funds and the usage against each other."""
+    checks = within(settings, audit.audit, changes=False)
+    findings = [finding for check in checks for finding in check.findings]
     if parsed.json:
+        checked = [{"rule": check.name, "checked": check.checked} for check in checks]
         show_json({"checked": checked, "findings": [msgspec.to_builtins(f) for f in findings]})
     else:
-        for rule in checked:
-            say(f"checked: {rule}")
+        for check in checks:
+            say(f"checked: {check.name} ({check.checked:,})")
         for found in findings:
             say(f"WRONG: {found.rule}: {found.subject}: {found.found}, not {found.expected}")
         say("The books do not agree." if findings else "The books agree.")

@@ -75,7 +75,7 @@ def render(request: ChatRequest, *, model: str, ask_usage: bool = True) -> bytes
 
 def body_of(request: ChatRequest) -> Body:
     """The typed view of a request that `parse` has accepted."""
-    return decode_body(_encode(request.members))
+    return faults.read(_encode(request.members), decode_body)
 
 
 def needs_of(body: Body) -> frozenset[str]:
