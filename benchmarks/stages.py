@@ -32,8 +32,8 @@ from apertura.providers.compatible import Compatible
 from apertura.relay.admission import Admission
 from apertura.relay.call import Call, new_call_id
 from apertura.relay.exchange import Exchange
-from apertura.relay.same_head import same_head
 from apertura.relay.leases import Leases
+from apertura.relay.same_head import same_head
 from apertura.relay.settlement import Settlement
 from apertura.store import usage
 from apertura.store.counters import Limits, MemoryCounters
