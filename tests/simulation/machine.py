@@ -121,9 +121,23 @@ class World:
             return
         self._admitted(worker, key, answer)
         if key == "k1" and self.quota is not None and quota.posted >= quota.held:
-            held = sum(one.hold.amount for one in self.running if one.key == "k1")
-            used = sum(call.cost for call in self.calls.values() if call.key_id == "k1")
-            assert used + held <= self.quota + self.exposed
+            assert self._of_quota() <= self.quota + self.exposed
+
+    def _of_quota(self) -> int:
+        """What the quota knows to be used, and what is held of it. A call that began before there
+        was one is known to it once it is booked; one whose lease has ended, likewise.
+        """
+        fund = quota_of("k1")
+        unknown = sum(
+            row.cost
+            for place in self.places
+            for row in place.rows
+            if row.key_id == "k1" and fund not in row.funds
+        )
+        used = sum(call.cost for call in self.calls.values() if call.key_id == "k1")
+        leases = [(one, lease) for one in self.running for lease in one.hold.leases]
+        held = [one.hold.amount for one, lease in leases if lease.fund == fund and not lease.ended]
+        return used - unknown + sum(held)
 
     def _admitted(self, worker: int, key: str, hold: Hold) -> None:
         self.count += 1

@@ -24,7 +24,7 @@ from apertura.domain.funds import PAYERS, charged, spend
 from apertura.store import funds, ledger
 from apertura.store.database import Database, Tx
 from apertura.store.funds import Stand
-from apertura.store.usage import _COLUMNS, UsageRow, _add_to_days, _values
+from apertura.store.usage import COLUMNS, UsageRow, add_to_days, values_of
 
 _CHARGES = ("transaction_id", "org_id", "key_id", "model", "day", "cost", "written_off")
 _MS_PER_DAY = 86_400_000
@@ -66,22 +66,22 @@ async def record_and_charge(db: Database, rows: Sequence[Charge]) -> int:
 
 
 async def _at_once(tx: Tx, rows: Sequence[Charge]) -> int:
-    if await tx.insert_many("usage", _COLUMNS, [_columns(row) for row in rows]) != len(rows):
+    if await tx.insert_many("usage", COLUMNS, [_columns(row) for row in rows]) != len(rows):
         raise Replayed
-    await _add_to_days(tx, rows)
+    await add_to_days(tx, rows)
     await _charge(tx, rows)
     return len(rows)
 
 
 async def _one_by_one(tx: Tx, rows: Sequence[Charge]) -> int:
-    new = [row for row in rows if await tx.insert_many("usage", _COLUMNS, [_columns(row)])]
-    await _add_to_days(tx, new)
+    new = [row for row in rows if await tx.insert_many("usage", COLUMNS, [_columns(row)])]
+    await add_to_days(tx, new)
     await _charge(tx, new)
     return len(new)
 
 
 def _columns(row: Charge) -> list[object]:
-    return _values(row)[: len(_COLUMNS)]
+    return values_of(row)[: len(COLUMNS)]
 
 
 # Calls that are alike are charged together: of one key, model and day, on the same leases.

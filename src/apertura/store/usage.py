@@ -73,10 +73,10 @@ class Part(Totals, frozen=True, kw_only=True):
     name: str
 
 
-_COLUMNS = UsageRow.__struct_fields__
+COLUMNS = UsageRow.__struct_fields__
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(UsageRow)
-_STREAMED, _ESTIMATED = _COLUMNS.index("streamed"), _COLUMNS.index("estimated")
+_STREAMED, _ESTIMATED = COLUMNS.index("streamed"), COLUMNS.index("estimated")
 
 
 def encode(row: UsageRow) -> bytes:
@@ -89,7 +89,7 @@ def decode(line: bytes) -> UsageRow:
     return _decoder.decode(line)
 
 
-def _values(row: UsageRow) -> list[Any]:
+def values_of(row: UsageRow) -> list[Any]:
     """What is stored. Truth as 0 and 1: a bool costs the SQLite module a microsecond to look up."""
     values = list(msgspec.structs.astuple(row))
     values[_STREAMED] = 1 if row.streamed else 0
@@ -115,15 +115,15 @@ async def record(db: Database, rows: list[UsageRow]) -> int:
     """Keep rows and add them to the sums, in one transaction; return how many were new."""
 
     async def at_once(tx: Tx) -> int:
-        new = await tx.insert_many("usage", _COLUMNS, [_values(row) for row in rows])
+        new = await tx.insert_many("usage", COLUMNS, [values_of(row) for row in rows])
         if new != len(rows):
             raise _Replayed
-        await _add_to_days(tx, rows)
+        await add_to_days(tx, rows)
         return new
 
     async def one_by_one(tx: Tx) -> int:
-        fresh = [row for row in rows if await tx.insert_many("usage", _COLUMNS, [_values(row)])]
-        await _add_to_days(tx, fresh)
+        fresh = [row for row in rows if await tx.insert_many("usage", COLUMNS, [values_of(row)])]
+        await add_to_days(tx, fresh)
         return len(fresh)
 
     try:
@@ -132,7 +132,7 @@ async def record(db: Database, rows: list[UsageRow]) -> int:
         return await db.write(one_by_one)
 
 
-async def _add_to_days(tx: Tx, rows: Iterable[UsageRow]) -> None:
+async def add_to_days(tx: Tx, rows: Iterable[UsageRow]) -> None:
     sums: dict[tuple[str, str, str], list[Any]] = {}
     for row in rows:
         key = (row.key_id, _date(row.started_ms // _MS_PER_DAY), row.model)

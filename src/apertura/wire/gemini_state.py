@@ -10,7 +10,6 @@ alphabets of base64 a client has sent it; everything else is Google's own, byte 
 
 from __future__ import annotations
 
-import binascii
 from base64 import b64decode, b64encode
 
 from apertura.wire.state import GEMINI, unwrap, wrap
@@ -41,7 +40,7 @@ def unsign(signature: str) -> tuple[str, str]:
         text = signature.translate(_OTHER_ALPHABET)
         try:
             found = unwrap(b64decode(text + "=" * (-len(text) % 4)).decode())
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # no base64, or of no text
             found = None
         if found is not None:
             return found
