@@ -223,7 +223,9 @@ What must hold of any bytes:
 ## The last run
 
 {date}, Python {python}, Atheris {atheris}: {total:,} cases in {minutes} minutes, {seconds} seconds
-for each surface. Found: {outcome}. Points are places in `apertura.wire` that were reached.
+for each surface. Points are places in `apertura.wire` that were reached.
+
+Found: {outcome}.
 
 | Surface | Seconds | Cases | Points | Found |
 |---|--:|--:|--:|---|

@@ -60,6 +60,7 @@ HAZARDS = [
     ),
     *(b'"' + b"a" * 3_000 + b'"', b'"' + "é😀".encode() * 300 + b'"', rb'"' + rb"\"" * 500 + b'"'),
     *(b'"data:image/png;base64,iVBORw0KGgo="', b'"data:,"', b'"data:image/png;base64,%%"'),
+    *('"é"'.encode(), '"QUJDé="'.encode(), '"data:text/plain;base64,é"'.encode()),
     *(b'"https://a.example/x.png"', b'"http://[::1"', b'"https://\xff"', b'"gs://b/c"', b'"file:"'),
     *(b'"stop"', b'"length"', b'"tool_calls"', b'"text"', b'"user"', b'"assistant"', b'"system"'),
     *(b'"tool"', b'"developer"', b'"model"', b'"function"', b'"error"', b'{"error":{}}'),

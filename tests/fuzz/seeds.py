@@ -50,6 +50,10 @@ _WITH_MEDIA: Mapping[str, dict[str, Any]] = {
                         "type": "document",
                         "source": {"type": "text", "media_type": "text/plain", "data": "d"},
                     },
+                    {
+                        "type": "document",
+                        "source": {"type": "base64", "media_type": "text/plain", "data": "w6k="},
+                    },
                     {"type": "image", "source": {"type": "url", "url": "https://a.example/x.png"}},
                 ],
             },
@@ -78,6 +82,7 @@ _WITH_MEDIA: Mapping[str, dict[str, Any]] = {
                 "role": "user",
                 "parts": [
                     {"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}},
+                    {"inlineData": {"mimeType": "text/csv", "data": "w6k="}},
                     {"fileData": {"mimeType": "image/png", "fileUri": "https://a.example/x.png"}},
                 ],
             },
@@ -109,7 +114,7 @@ _WITH_MEDIA: Mapping[str, dict[str, Any]] = {
                     {
                         "type": "file",
                         "file": {
-                            "file_data": "data:application/pdf;base64,QUJD",
+                            "file_data": "data:text/plain;base64,w6k=",
                             "filename": "a.pdf",
                         },
                     },

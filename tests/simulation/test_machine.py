@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -111,5 +113,8 @@ def test_any_order_of_events_keeps_the_money() -> None:
 
 @pytest.mark.slow
 def test_many_orders_of_events_keep_the_money() -> None:
-    """Five thousand steps."""
-    run_state_machine_as_test(Money, settings=settings(max_examples=100, stateful_step_count=50))
+    """Fifteen hundred steps; with `make soak` ten thousand."""
+    examples = 200 if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else 30
+    run_state_machine_as_test(
+        Money, settings=settings(max_examples=examples, stateful_step_count=50)
+    )

@@ -250,20 +250,24 @@ def test_any_batches_leave_sound_books(
     async def run() -> tuple[int, int, int]:
         with TemporaryDirectory() as folder:
             db = await open_database(f"sqlite:{Path(folder) / 'apertura.db'}")
-            await migrate(db)
-            if balance_of:
-                await pay(db, balance_of)
-            if lent := min(lent_wanted, balance_of):
-                await lend(db, lent)
-            for _ in range(3):
-                size = chance.randint(1, len(rows))
-                await record_and_charge(db, chance.sample(rows, size))
-            await record_and_charge(db, rows)
-            await assert_sound(db)
-            left = await balance(db, WALLET)
-            figures = (left, await balance(db, REVENUE), await balance(db, WRITE_OFFS))
-            await db.close()
-            return figures
+            try:
+                await migrate(db)
+                return await figures(db)
+            finally:
+                await db.close()
+
+    async def figures(db: Database) -> tuple[int, int, int]:
+        if balance_of:
+            await pay(db, balance_of)
+        if lent := min(lent_wanted, balance_of):
+            await lend(db, lent)
+        for _ in range(3):
+            size = chance.randint(1, len(rows))
+            await record_and_charge(db, chance.sample(rows, size))
+        await record_and_charge(db, rows)
+        await assert_sound(db)
+        left = await balance(db, WALLET)
+        return left, await balance(db, REVENUE), await balance(db, WRITE_OFFS)
 
     lent_wanted = min(lent, balance_of)
     left, revenue, lost = asyncio.run(run())

@@ -363,3 +363,14 @@ def test_too_much_is_refused() -> None:
 
     assert Garbled is comparable(decoded(stream(far)))[-1]
     assert Garbled is comparable(decoded(stream(chunk(*calls))))[-1]
+
+
+def test_a_signature_that_only_begins_as_ours_is_googles() -> None:
+    """Whatever letters follow."""
+    odd = "YXBlcnR1cmEué"
+
+    [thought] = (
+        answered(chunk({"text": "", "thoughtSignature": odd}, reason="STOP")).choices[0].parts
+    )
+
+    assert thought == ReasoningPart(state=odd, origin=GEMINI)

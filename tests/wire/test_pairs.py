@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import runpy
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from apertura.domain.usage import Usage
+from apertura.errors import BadRequest
 from apertura.wire import gemini, state
 from apertura.wire.chat import CallPart, Chat, Part, ReasoningPart, TextPart
 from apertura.wire.dialect import CallFacts, Target
@@ -350,3 +352,33 @@ def test_what_is_said_is_said_of_every_format() -> None:
     assert set(HISTORIES) == set(THOUGHTS) == set(BOTH)
     assert isinstance(history(understood("openai_chat", TABLE["BASES"]["openai_chat"])), list)
     assert TextPart(text="hi") in understood("gemini", TABLE["BASES"]["gemini"]).turns[0].parts
+
+
+def document(data: str) -> dict[str, dict[str, Any]]:
+    """A request of each format whose user sends a text, as the base64 that this is not."""
+    url = f"data:text/plain;base64,{data}"
+    source = {"type": "base64", "media_type": "text/plain", "data": data}
+    file = {"file_data": url, "filename": "a.txt"}
+    contents: dict[str, list[dict[str, Any]]] = {
+        "anthropic_messages": [{"type": "document", "source": source}],
+        "openai_chat": [{"type": "file", "file": file}],
+        "openai_responses": [{"type": "input_file", **file}],
+    }
+    said = {name: [{"role": "user", "content": content}] for name, content in contents.items()}
+    parts = [{"inlineData": {"mimeType": "text/plain", "data": data}}]
+    return {
+        "anthropic_messages": {"messages": said["anthropic_messages"]},
+        "gemini": {"contents": [{"role": "user", "parts": parts}]},
+        "openai_chat": {"messages": said["openai_chat"]},
+        "openai_responses": {"input": said["openai_responses"]},
+    }
+
+
+@pytest.mark.parametrize("data", ["é", "QUJDé===", "%%", "/w=="])
+@pytest.mark.parametrize("caller", BOTH)
+def test_a_document_that_is_not_base64_of_text_is_refused_or_sent(caller: str, data: str) -> None:
+    """Never another exception than the caller's fault, whoever is asked."""
+    chat = understood(caller, {**TABLE["BASES"][caller], **document(data)[caller]})
+    for express in (OUTBOUND[name].express for name in sorted(OUTBOUND)):
+        with suppress(BadRequest):
+            json.loads(express(chat, TARGET).body)

@@ -203,7 +203,7 @@ class _Writer:
             return {"type": "base64", "media_type": part.mime, "data": part.data}
         try:
             text = b64decode(part.data, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # no base64, or of no text
             raise self._refused("hold a document that is neither PDF nor text") from None
         return {"type": "text", "media_type": "text/plain", "data": text}
 

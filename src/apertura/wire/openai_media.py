@@ -8,7 +8,6 @@ head that says what it is.
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -188,7 +187,7 @@ def _text_of(medium: MediaPart, messages: str) -> str:
     """A document that is text goes as text: few hosts take other files than PDF."""
     try:
         return base64.b64decode(medium.data, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, or of no text
         raise faults.invalid(
             messages, "holds a text document that is not base64 of UTF-8"
         ) from None
