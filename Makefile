@@ -80,9 +80,9 @@ static: .venv/.test
 	@$(PIP) install $(PIP_FLAGS) --no-deps --no-index --no-build-isolation --editable .
 	@touch $@
 
-.venv/.test: requirements/test.txt .venv/.ready
-	@echo "Setting up the test tools, about 6 s the first time"
-	@$(PIP) $(INSTALL) -r requirements/test.txt
+.venv/.test: requirements/test.txt requirements/schema.txt .venv/.ready
+	@echo "Setting up the test tools, about 10 s the first time"
+	@$(PIP) $(INSTALL) -r requirements/test.txt -r requirements/schema.txt
 	@touch $@
 
 .venv/.soak: requirements/soak.txt .venv/.test
@@ -112,8 +112,9 @@ lock: ## resolve requirements/*.in anew (UPGRADE=--upgrade takes newer releases)
 	@for name in pip run build test soak clients litellm; do \
 	  echo "Locking requirements/$$name.txt"; \
 	  $(LOCK) $(UPGRADE) requirements/$$name.in -o requirements/$$name.txt; done
-	@echo "Locking requirements/local.txt"
-	@$(LOCK) $(UPGRADE) --no-deps requirements/local.in -o requirements/local.txt
+	@for name in local schema; do \
+	  echo "Locking requirements/$$name.txt"; \
+	  $(LOCK) $(UPGRADE) --no-deps requirements/$$name.in -o requirements/$$name.txt; done
 	@echo "Locking $(JS)/package-lock.json"
 	@cd $(JS) && npm install --silent --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts
 

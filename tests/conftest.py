@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from importlib.util import find_spec
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 # How long an example takes depends on what else this machine does.
 TIMING = [HealthCheck.too_slow]
@@ -19,6 +19,10 @@ settings.register_profile(
 )
 settings.register_profile(
     "soak", max_examples=2_000, deadline=None, print_blob=True, suppress_health_check=TIMING
+)
+# For tools/mutants.py: a failure is enough, and is not made smaller.
+settings.register_profile(
+    "mutants", settings.get_profile("small"), phases=[Phase.explicit, Phase.generate]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "small"))
 

@@ -13,7 +13,10 @@ NOT_PURE = {"asyncio", "logging", "os", "random", "secrets", "time"}
 
 # The library and the places that may import it: a folder, or a file.
 PLACES = {
+    "aiosmtplib": ("mail/smtp.py",),
     "asyncpg": ("store/postgres_link.py",),
+    "cryptography": ("documents/signing.py",),
+    "fpdf": ("documents/pages.py",),
     "httptools": ("relay/connection.py", "relay/fastlane.py"),
     "jinja2": ("web/render.py",),
     "prometheus_client": ("telemetry.py",),

@@ -231,4 +231,4 @@ def command(line: str) -> str:
     if called is None:
         return ""
     words = called[1].split()
-    return " ".join(words[: 2 if words[0] in ("keys", "orgs", "ledger", "route") else 1])
+    return " ".join(words[: 1 if words[0] in ("serve", "doctor", "migrate") else 2])

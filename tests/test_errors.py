@@ -20,6 +20,7 @@ TABLE = {
     "NotFound": (404, "invalid_request_error", "endpoint_not_found"),
     "MethodNotAllowed": (405, "invalid_request_error", "method_not_allowed"),
     "BudgetSpent": (408, "timeout", "request_timeout"),
+    "Repeated": (409, "invalid_request_error", "idempotency_in_progress"),
     "TooLarge": (413, "invalid_request_error", "request_too_large"),
     "RateLimited": (429, "rate_limit_error", "rate_limit_exceeded"),
     "Internal": (500, "server_error", "internal_error"),

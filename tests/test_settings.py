@@ -79,6 +79,9 @@ def test_the_environment_names_the_file() -> None:
         ("timeout_connect", "0.5", 0.5),
         ("limit_per_key", "OFF", "off"),
         ("limit_per_key", " 10/2 ", "10/2"),
+        ("tax_rate", "8.25", "8.25"),
+        ("tax_rate", "100", "100"),
+        ("receipt_keys", f"{'AB' * 32}, {'0' * 64},", ("ab" * 32, "0" * 64)),
         ("trusted_proxies", "10.0.0.0/8, ::1,", ("10.0.0.0/8", "::1")),
         ("metrics_from", "10.0.0.1/8", ("10.0.0.1/8",)),
         ("secret", "s" * 32, "s" * 32),
@@ -102,6 +105,9 @@ def test_toml_has_kinds_of_its_own() -> None:
 
 WRONG = [
     ("port", "http", "'http' is not a whole number"),
+    ("tax_rate", "19%", "'19%' is no percentage"),
+    ("tax_rate", "100.5", "'100.5' is no percentage"),
+    ("receipt_keys", "abc", "'abc' is no public key of 64 hex digits"),
     ("port", "70000", "70000 is not a port"),
     ("port", "-1", "-1 is not a port"),
     ("workers", "0", "0 is less than 1"),
@@ -147,6 +153,28 @@ def test_a_short_secret_is_not_repeated() -> None:
 def test_a_limit_that_is_accepted_can_be_used(text: str) -> None:
     """What this table lets pass, the arithmetic of limits can read."""
     parse_limit(loaded({"limit_per_key": text}).limit_per_key)
+
+
+@pytest.mark.parametrize("url", ["mail.example", "http://u:canary@h", "smtp://", "smtps://h:0"])
+def test_a_mail_server_that_is_none_is_not_repeated(url: str) -> None:
+    """Its URL may hold a password."""
+    with pytest.raises(SettingsError, match="APERTURA_SMTP_URL: it is no URL such as") as refused:
+        loaded({}, {"APERTURA_SMTP_URL": url, "APERTURA_MAIL_FROM": "a@b.example"})
+
+    assert "canary" not in str(refused.value)
+
+
+def test_a_mail_server_wants_a_sender() -> None:
+    """Nobody takes mail from nobody."""
+    with pytest.raises(SettingsError, match="mail_from is not"):
+        loaded({}, {"APERTURA_SMTP_URL": "smtp://h"})
+
+
+def test_secrets_are_hidden() -> None:
+    """What holds a password or a key has no flag."""
+    hidden = {setting.name for setting in TABLE if setting.hidden}
+
+    assert {"secret", "smtp_url"} <= hidden
 
 
 def test_several_workers_are_refused_with_a_reason() -> None:

@@ -186,6 +186,10 @@ def page() -> str:
         "`X-Dropped-Params`; it is *refused* with status 400 where leaving it out would change",
         "what the request means or costs. Members that only the caller's format knows are dropped.",
         "",
+        "By `usage.include` and `stream_options.include_cost` callers of OpenAI's formats ask for",
+        "the cost of a call. They are for the gateway alone: no provider sees them, and they are",
+        "not listed as dropped.",
+        "",
         "What stands here of Bedrock Converse is true of Claude; other models of that API take",
         "neither reasoning nor `top_k`.",
     ]

@@ -28,8 +28,10 @@ from starlette.types import ASGIApp
 
 import apertura
 from apertura import urls
+from apertura.api import documents
 from apertura.api.caller import Callers
 from apertura.api.parts import Current, Parts
+from apertura.api.reply import failure
 from apertura.domain import keys, secrets
 from apertura.domain.catalog import Catalog, OfferRow, ProviderRow
 from apertura.domain.limits import parse_limit
@@ -44,12 +46,17 @@ from apertura.errors import (
     TooLarge,
     Unavailable,
 )
+from apertura.jobs.audit import Auditor
+from apertura.jobs.schedule import Job, Schedule
+from apertura.jobs.table import Tools, jobs
+from apertura.payments.chosen import processor_of
 from apertura.providers.kinds import provider_of
 from apertura.relay.admission import Admission
 from apertura.relay.call import new_call_id
 from apertura.relay.connection import Origin
 from apertura.relay.exchange import Exchange, Receive, Scope, Send, asgi, head_lines
 from apertura.relay.fastlane import LaneRules
+from apertura.relay.idempotency import Replays, Rules
 from apertura.relay.leases import Leases
 from apertura.relay.purse import Purse
 from apertura.relay.relay import JSON, Place, Relay
@@ -57,11 +64,14 @@ from apertura.relay.reply import Timers
 from apertura.relay.settlement import Settlement
 from apertura.relay.transport import Transport
 from apertura.settings import Settings, database_url
+from apertura.store import invoices
 from apertura.store.catalog import read_catalog
 from apertura.store.counters import Limits, MemoryCounters
 from apertura.store.database import Database, open_database
 from apertura.store.journal import Journal
 from apertura.store.migrate import migrate
+from apertura.store.plans import read_plans
+from apertura.store.top_ups import read_rules
 from apertura.telemetry import Meters, log, where
 from apertura.wire import openai_chat
 from apertura.wire.dialects import INBOUND
@@ -111,6 +121,7 @@ async def opened(
         own_offers=settings.offers,
         more_providers=providers,
         more_offers=offers,
+        markup_percent=settings.markup,
     )
     data = Path(settings.data)
     make_data_folder(settings)
@@ -118,6 +129,7 @@ async def opened(
         database = await open_database(database_url(settings))
         stack.push_async_callback(database.close)
         await migrate(database)
+        await invoices.keep_issuer(database, documents.issuer_of(settings))
         journal = Journal.open(data / "journal")
         stack.callback(journal.close)
         meters = Meters(version=apertura.__version__, lines=_call_log(settings))
@@ -128,7 +140,33 @@ async def opened(
             log("recovered", calls=recovered)
         transport = Transport(connect_seconds=settings.timeout_connect)
         stack.callback(transport.close)
-        yield Application(_parts(settings, catalog, database, settlement, transport, meters))
+        parts = _parts(settings, catalog, database, settlement, transport, meters)
+        await parts.replays.start()
+        stack.push_async_callback(parts.replays.close)
+        if parts.payments is not None:
+            stack.callback(parts.payments.close)
+        schedule = Schedule(_jobs(parts))
+        stack.push_async_callback(schedule.close)
+        schedule.start()
+        yield Application(parts)
+
+
+def _jobs(parts: Parts) -> Sequence[Job]:
+    """What happens by itself, and the gauges of the audit."""
+    auditor = Auditor(parts.database)
+    parts.meters.gauge("apertura_audit_findings", "What the last audit found.", auditor.findings)
+    parts.meters.gauge("apertura_audit_checked", "What it looked at.", auditor.checked)
+    parts.meters.gauge("apertura_audit_age_seconds", "Since it ended.", auditor.age_seconds)
+    tools = Tools(
+        settings=parts.settings,
+        database=parts.database,
+        worker=parts.settlement.leases.worker,
+        plans=parts.plans,
+        replays=parts.replays,
+        auditor=auditor,
+        payments=parts.payments,
+    )
+    return jobs(tools)
 
 
 def make_data_folder(settings: Settings) -> None:
@@ -152,6 +190,7 @@ def _parts(  # the parts that need no closing, and all of them together
     transport: Transport,
     meters: Meters,
 ) -> Parts:
+    plans = read_plans(catalog, settings.plans, settings.grace_days)
     purse = Purse(settlement.leases, settings.output_held)
     admission = Admission(MemoryCounters(_limits(settings)), settlement)
     timers = Timers(
@@ -169,14 +208,36 @@ def _parts(  # the parts that need no closing, and all of them together
     return Parts(
         settings=settings,
         database=database,
-        callers=Callers(database, pepper, admission, proxies),
+        callers=Callers(database, pepper, admission, proxies, plans),
+        plans=plans,
         admission=admission,
         relay=relay,
+        replays=_replays(settings, database, settlement, meters),
         settlement=settlement,
         current=Current(Routes(catalog)),
         meters=meters,
         clock=asyncio.get_running_loop().time,
+        top_ups=read_rules(settings.top_ups),
+        payments=processor_of(settings),
     )
+
+
+def _replays(
+    settings: Settings, database: Database, settlement: Settlement, meters: Meters
+) -> Replays:
+    """Replies that may be asked for again, in the name of the worker as it begins its life."""
+    rules = Rules(
+        secret=secrets.derive(settings.secret, secrets.IDEMPOTENCY),
+        total=settings.replay_memory_mb << 20,
+        each=settings.replay_reply_mb << 20,
+        patience=settings.timeout_total,
+        recognise=settings.recognise_retries,
+    )
+    replays = Replays(database, settlement.leases.worker, rules)
+    meters.gauge("apertura_replies_kept_bytes", "For who asks again.", lambda: replays.bytes)
+    meters.gauge("apertura_replies_awaited", "Callers who read such.", replays.waiting)
+    meters.gauge("apertura_replies_replayed", "Replies given again.", lambda: replays.replayed)
+    return replays
 
 
 def _places(catalog: Catalog) -> dict[str, Place]:
@@ -195,6 +256,7 @@ def _limits(settings: Settings) -> Limits:
         per_address=parse_limit(settings.limit_per_address),
         per_key=parse_limit(settings.limit_per_key),
         per_model=parse_limit(settings.limit_per_model),
+        queries=parse_limit(settings.limit_queries),
     )
 
 
@@ -227,8 +289,13 @@ def refuse(exchange: Exchange, raised: BaseException) -> None:
         return
     own = exchange.head or head_lines({"x-request-id": exchange.id})
     head = JSON + own + head_lines(error.headers)
-    speaks = INBOUND[urls.speaks(exchange.path)]
-    exchange.respond(error.status, head, speaks.render_error(error, call_id=exchange.id))
+    exchange.respond(error.status, head, _rendered(error, exchange.path, exchange.id))
+
+
+def _rendered(error: AperturaError, path: str, call_id: str) -> bytes:
+    """In the format of the caller at a path; under /api in that of its own envelope too."""
+    body = INBOUND[urls.speaks(path)].render_error(error, call_id=call_id)
+    return failure(error, body) if path.startswith("/api/") else body
 
 
 def render_refusal(status: int, message: str) -> bytes:
@@ -278,5 +345,5 @@ async def _not_routed(request: Request, refusal: Exception) -> Response:
         error = NotFound(f"There is no endpoint {request.method} {request.url.path} here.")
     call_id = new_call_id()
     headers = {"x-request-id": call_id, **error.headers}
-    body = INBOUND[urls.speaks(request.url.path)].render_error(error, call_id=call_id)
+    body = _rendered(error, request.url.path, call_id)
     return Response(body, error.status, headers, media_type="application/json")

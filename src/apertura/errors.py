@@ -9,6 +9,7 @@
     ├── NotFound              404  invalid_request_error
     ├── MethodNotAllowed      405  invalid_request_error
     ├── BudgetSpent           408  timeout
+    ├── Repeated              409  invalid_request_error
     ├── TooLarge              413  invalid_request_error
     ├── RateLimited           429  rate_limit_error
     ├── Internal              500  server_error
@@ -116,6 +117,16 @@ class BudgetSpent(AperturaError):
     status = 408
     type = "timeout"
     default_code = "request_timeout"
+
+
+class Repeated(AperturaError):
+    """The call was made before, under the same `Idempotency-Key`, and its reply is not at hand: it
+    still runs elsewhere, or was not kept. Nothing is charged.
+    """
+
+    status = 409
+    type = "invalid_request_error"
+    default_code = "idempotency_in_progress"
 
 
 class TooLarge(AperturaError):

@@ -67,7 +67,9 @@ class Answer:
     @property
     def code(self) -> str:
         """The code of an error, whose envelope is checked along the way."""
-        (error,) = self.json.values()
+        said = self.json
+        error = said.pop("error")
+        assert said in ({}, {"success": False, "message": error["message"]})
         assert {"message", "type", "code"} <= set(error) <= {"message", "type", "code", "param"}
         assert all(isinstance(value, str) for value in error.values())
         assert self.headers["content-type"] == "application/json"

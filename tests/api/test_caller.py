@@ -213,7 +213,8 @@ async def test_two_spellings_of_a_subscription_key_are_one(served: Served) -> No
     await served.key(minted=minted, kind="subscription")
 
     for key in (minted.key, minted.key.replace("sk-sub-", "sk-sub_")):
-        assert (await served.get("/v1/models", key)).status == 200
+        answer = await served.get("/v1/models", key)
+        assert (answer.status, answer.code) == (402, "subscription_expired")  # it is known
 
 
 async def test_a_key_is_known_by_its_id_in_the_books(served: Served) -> None:
@@ -223,3 +224,10 @@ async def test_a_key_is_known_by_its_id_in_the_books(served: Served) -> None:
     await served.get("/v1/token/usage", key)
 
     assert await served.database.read("SELECT key_id FROM usage") == [(id_of(key),)]
+
+
+async def test_a_subscriptions_key_without_one_is_refused(served: Served) -> None:
+    """It does not fall back on the wallet."""
+    refusal = await served.chat(await served.key(kind="subscription"))
+
+    assert (refusal.status, refusal.code) == (402, "subscription_expired")

@@ -13,9 +13,9 @@ import pytest
 
 from apertura.domain.ledger import top_up
 from apertura.domain.money import Nano
-from apertura.store import ledger, usage
+from apertura.store import ledger
 from tests.api.client import COST, WALLET_USD, Served, id_of
-from tests.store.examples import usage_row
+from tests.store.examples import record, usage_row
 
 DAY_MS = 86_400_000
 
@@ -79,6 +79,7 @@ async def test_both_clients_find_their_shape(served: Served) -> None:
             "used_quota_usd": 2 * cost,
             "remain_quota_usd": 1 - 2 * cost,
             "total_quota_usd": 1,
+            "used_credits": 0,
         },
         "period": "month",
         "total_tokens": 24,
@@ -119,7 +120,7 @@ async def test_an_amount_is_exact_to_the_last_nano_dollar(served: Served) -> Non
     """Also where a float would have lost it."""
     key = await served.key()
     amount = 9_007_199_254_740_993  # 2**53 + 1
-    await usage.record(
+    await record(
         served.database, [usage_row("c", key_id=id_of(key), org_id=served.org_id, cost=amount)]
     )
 
@@ -155,7 +156,7 @@ async def test_periods_end_today(
         )
         for age in ages
     ]
-    await usage.record(served.database, rows)
+    await record(served.database, rows)
     monkeypatch.setattr("apertura.api.token.time.time", lambda: midnight / 1000 + 5)
 
     body = await account(served, key, query)

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,10 +58,12 @@ class Server:
 
 
 @asynccontextmanager
-async def server(folder: Path, *flags: str, **more: str) -> AsyncIterator[Server]:
+async def server(
+    folder: Path, *flags: str, program: Sequence[str] = COMMAND, **more: str
+) -> AsyncIterator[Server]:
     """Start a server on a free port and wait until it serves; it is gone at the end."""
     process = await asyncio.create_subprocess_exec(
-        *COMMAND,
+        *program,
         *("serve", "--port", "0", *flags),
         env=environment(folder, **more),
         stdout=DEVNULL if "--dev" not in flags else PIPE,

@@ -96,6 +96,7 @@ def test_a_key_is_made_and_shown_once(run: Run, org: str) -> None:
     (listed,) = listing.json
     assert listed == {
         "id": made["id"],
+        "kind": "standard",
         "name": "first",
         "key": f"sk-{made['id'][:4]}…{made['key'][-4:]}",
         "status": "enabled",
@@ -105,6 +106,7 @@ def test_a_key_is_made_and_shown_once(run: Run, org: str) -> None:
         "expires": None,
         "models": "",
         "ips": "",
+        "scopes": "",
     }
 
 
@@ -231,3 +233,38 @@ def test_flags_name_another_installation(run: Run, org: str, folder: Path) -> No
     done = run("orgs", "list", "--json", "--data", str(folder / "other"))
 
     assert json.loads(done.out) == []
+
+
+def test_an_admin_key_is_made_and_listed(run: Run, org: str) -> None:
+    """Of its kind, told from others by its look; restricted where that is asked for."""
+    boss = run("keys", "create", "--org", org, "--name", "boss", "--admin", "--json").json
+    run("keys", "create", "--org", org, "--name", "viewer", "--admin", "--read-only")
+    run("keys", "create", "--org", org, "--name", "some", "--admin", "--scopes", "keys, usage:read")
+
+    assert boss["key"].startswith("sk-admin_" + boss["id"])
+    assert is_well_formed(boss["key"])
+    rows = run("keys", "list", "--org", org, "--json").json
+    assert {row["kind"] for row in rows} == {"admin"}
+    shown = {row["name"]: row["scopes"] for row in rows}
+    assert shown == {"boss": "", "viewer": "read", "some": "keys,usage:read"}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--read-only",), "give --admin too"),
+        (("--scopes", "keys"), "give --admin too"),
+        (("--admin", "--scopes", "root"), "'root' is no scope"),
+        (("--admin", "--quota", "5"), "makes no calls"),
+        (("--admin", "--models", "small"), "makes no calls"),
+    ],
+)
+def test_options_of_keys_that_do_not_go_together(
+    run: Run, org: str, options: tuple[str, ...], words: str
+) -> None:
+    """One sentence, and no key."""
+    done = run("keys", "create", "--org", org, "--name", "x", *options)
+
+    assert done.code == 1
+    assert words in done.err
+    assert run("keys", "list", "--org", org, "--json").json == []

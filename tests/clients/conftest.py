@@ -31,6 +31,7 @@ os.environ["LANGCHAIN_TRACING_V2"] = os.environ["LANGSMITH_TRACING"] = "false"
 NEEDS = {
     "test_anthropic*.py": "anthropic",
     "test_apertis*.py": "apertis",
+    "test_cost*.py": "google.genai",
     "test_faults*.py": "google.genai",
     "test_google*.py": "google.genai",
     "test_langchain*.py": "langchain_openai",

@@ -37,9 +37,12 @@ def ask(
     tools: bool = False,
     think: bool = False,
     few: bool = False,
+    cost: bool = False,
     key: str | None = None,
 ) -> Reply:
-    """One question in the given format; an answer of a few words may do."""
+    """One question in the given format; an answer of a few words may do, and it may be asked to
+    say its cost.
+    """
     path, body = _QUESTIONS[dialect](model, words, tools, think)
     if few:
         body |= _FEW[dialect]
@@ -49,12 +52,14 @@ def ask(
         body["stream"] = stream
         if stream and dialect == "openai_chat":
             body["stream_options"] = {"include_usage": True}
-    return post(gateway, path, body, key)
+    return post(gateway, path, body, key, **({"X-Include-Cost": "true"} if cost else {}))
 
 
-def post(gateway: Gateway, path: str, body: object, key: str | None = None) -> Reply:
+def post(
+    gateway: Gateway, path: str, body: object, key: str | None = None, **headers: str
+) -> Reply:
     """One POST below the root, with a bearer key."""
-    headers = {
+    headers |= {
         "Authorization": f"Bearer {key or gateway.key}",
         "Content-Type": "application/json",
     }

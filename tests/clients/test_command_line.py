@@ -77,6 +77,38 @@ def test_usage_as_the_tool_server_reads_it(gateway: Gateway, question) -> None:
         assert all(len(part["date"]) == 10 for part in usage["daily_breakdown"])
 
 
+def test_the_tool_server_reads_the_account(gateway: Gateway) -> None:
+    """What its tools print of a key: its own account, and the list of keys, none of them whole."""
+    key_id, key = gateway.new_key("--quota", "2.50")
+
+    info = gateway.get("/token/info", key)
+    listed = gateway.get("/token/keys", key)
+
+    assert info["success"] is listed["success"] is True
+    assert (info["data"]["id"], info["data"]["name"]) == (key_id, "extra")
+    assert info["data"]["remain_quota_usd"] == 2.5
+    assert {"username", "email"} == set(info["data"]["owner"])
+    (row,) = [row for row in listed["data"] if row["id"] == key_id]
+    assert (row["total_quota"], row["remaining_quota"]) == (1_250_000, 1_250_000)
+    assert {"id", "name", "key", "status", "created_at", "last_used"} < set(row)
+    assert key not in json.dumps(listed)
+
+
+def test_the_tool_server_makes_a_key(gateway: Gateway, question) -> None:
+    """With a name and a quota in units; the key is in the answer, and answers at once."""
+    _, key = gateway.new_key("--quota", "2.50")
+    body = json.dumps({"name": "by a tool", "quota": 500_000}).encode()
+    head = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    request = urllib.request.Request(f"{gateway.base_url}/token/keys", body, head)
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        made = json.load(reply)
+
+    assert made["success"] is True
+    assert {"id", "name", "key", "created_at", "status"} <= set(made["data"])
+    assert ask(gateway, made["data"]["key"], question)["usage"]["completion_tokens"] > 0
+    assert gateway.get("/token/usage", key)["data"]["total_quota_usd"] == 1.5
+
+
 def test_the_operator_sees_the_same(gateway: Gateway, question) -> None:
     """What the command line of the installation lists is what the caller reads."""
     key_id, key = gateway.new_key()

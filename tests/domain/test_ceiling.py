@@ -70,6 +70,8 @@ def test_a_lowered_limit_is_the_largest_that_is_covered(
         least = min(USEFUL_OUTPUT, wanted)
         assert ceiling(price, input_tokens, least) > covers
     else:
+        assert type(most) is int
+        assert min(USEFUL_OUTPUT, wanted) <= most <= wanted
         assert ceiling(price, input_tokens, most) <= covers
         assert most == wanted or ceiling(price, input_tokens, most + 1) > covers
 
@@ -95,3 +97,15 @@ def test_the_limit_is_as_stated_or_the_smaller_bound(
 ) -> None:
     """Without a stated limit: the model's, or the setting's if that is smaller or the only one."""
     assert output_limit(stated, model, 4000) == held
+
+
+def test_a_limit_is_lowered_to_a_useful_answer_at_least() -> None:
+    """By example: each output token is 2 nano-dollars, and the call itself 10."""
+    price = Price(input=10**6, output=2 * 10**6, per_call=10)
+
+    assert [largest_output(price, 5, covers, 100) for covers in (14, 46, 47, 49, 300)] == [
+        *(None, None, 16, 17, 100)
+    ]
+    assert [largest_output(price, 5, covers, 3) for covers in (20, 21)] == [None, 3]
+    assert largest_output(price, 5, 15, 0) == 0
+    assert ceiling(price, 5, 16) == 47

@@ -11,16 +11,22 @@ from hypothesis import strategies as st
 
 from apertura.domain.keys import (
     ALPHABET,
+    AREAS,
     PREFIXES,
     RANDOM_BYTES,
+    READ,
+    SCOPES,
     Digester,
     KeyPolicy,
     check,
     check_model,
+    check_scope,
     is_well_formed,
     is_within,
     mint,
+    mint_again,
     parse_networks,
+    parse_scopes,
 )
 from apertura.errors import AperturaError, AuthenticationFailed, BadRequest, Forbidden
 
@@ -187,3 +193,60 @@ def test_a_model_list_is_exact() -> None:
         with pytest.raises(Forbidden) as refused:
             check_model(policy, model)
         assert (refused.value.code, refused.value.param) == ("model_access_denied", "model")
+
+
+@given(randomness, kinds, kinds)
+def test_a_key_is_of_one_kind(random: bytes, kind: str, other: str) -> None:
+    """Its digits under another beginning are another key, which nobody has."""
+    body = mint(random, kind).key.removeprefix(PREFIXES[kind])
+    digest = Digester(b"p" * 32).digest
+
+    theirs = f"{PREFIXES[other]}{body}".encode()
+    assert (digest(theirs) == digest(mint(random, kind).key.encode())) == (kind == other)
+    assert not is_well_formed(f"sk-sub-admin_{body}")
+
+
+@given(st.sets(st.sampled_from(SCOPES)), st.sampled_from(AREAS), st.booleans())
+def test_a_scope_opens_what_it_names(scopes: set[str], area: str, write: bool) -> None:
+    """None at all opens everything; `read` opens nothing for writing."""
+    policy = KeyPolicy(scopes=frozenset(scopes))
+    opens = not scopes or area in scopes
+    opens = opens or (not write and bool(scopes & {READ, f"{area}:{READ}"}))
+
+    if opens:
+        check_scope(policy, area, write=write)
+    else:
+        with pytest.raises(Forbidden, match="restricted to"):
+            check_scope(policy, area, write=write)
+
+
+def test_an_area_without_a_name_is_for_the_unrestricted() -> None:
+    """What is new is closed until somebody opens it."""
+    check_scope(KeyPolicy(), "new", write=True)
+    check_scope(KeyPolicy(scopes=frozenset({READ})), "new", write=False)
+    with pytest.raises(Forbidden):
+        check_scope(KeyPolicy(scopes=frozenset(AREAS)), "new", write=False)
+
+
+def test_scopes_are_read_in_their_order() -> None:
+    """Each once; what is none is refused by its name."""
+    assert parse_scopes([" usage", "keys:read", "", "usage"]) == ("usage", "keys:read")
+    assert parse_scopes([]) == ()
+    with pytest.raises(BadRequest, match="'root' is no scope"):
+        parse_scopes(["keys", "root"])
+
+
+@pytest.mark.parametrize("kind", ["standard", "subscription"])
+def test_a_key_can_be_made_again_under_its_id(kind: str) -> None:
+    """With another secret, so that the old one is no key of it any more."""
+    first = mint(bytes(range(40)), kind)
+
+    second = mint_again(first.id, bytes(40), kind)
+
+    assert second.id == first.id
+    assert second.key.startswith(PREFIXES[kind] + first.id)
+    assert is_well_formed(second.key)
+    assert second.key != first.key
+    assert second.last4 == second.key[-4:]
+    with pytest.raises(ValueError, match="40 bytes"):
+        mint_again(first.id, bytes(39), kind)

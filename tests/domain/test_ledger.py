@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,15 +13,18 @@ from apertura.domain.ledger import (
     Transaction,
     charge,
     give,
+    is_payer,
     natural,
     owe,
+    plan,
     processor,
+    promo,
     refund,
     reversal,
+    take_back,
     top_up,
     unit_of,
     wallet,
-    wallet_owner,
     write_off,
 )
 from apertura.domain.money import NANO_MAX, Nano
@@ -88,15 +93,36 @@ def sums(made: Transaction) -> dict[str, int]:
     return {entry.account: natural(entry.account, entry.amount) for entry in made.entries}
 
 
-@given(st.integers(0, 2**61), st.integers(0, 2**61))
-def test_a_charge_is_revenue_from_the_wallet_and_else_written_off(paid: int, lost: int) -> None:
-    """Revenue is the whole cost, whoever bears it; what is nothing makes no entry."""
-    if paid + lost == 0:
-        return
-    made = charge("o", charged=paid, written_off=lost, reference="call", transaction_id="t", at=1)
+charges = st.integers(0, 2**60)
 
-    moved = {"org:o:wallet": -paid, "write-offs": lost, "revenue:usage": paid + lost}
+
+@given(charges, charges, charges, charges, charges)
+def test_a_charge_is_revenue_from_whoever_pays_and_else_written_off(
+    wallet_pays: int, gift_pays: int, lost: int, plan_pays: int, credits_lost: int
+) -> None:
+    """Revenue is the whole cost, whoever bears it, and credits are apart; nothing is no entry."""
+    if not any((wallet_pays, gift_pays, lost, plan_pays, credits_lost)):
+        return
+    made = charge(
+        {"org:o:wallet": wallet_pays, "org:o:promo:p": gift_pays, "org:o:plan:s.0": plan_pays},
+        written_off=lost,
+        credits_lost=credits_lost,
+        reference="call",
+        transaction_id="t",
+        at=1,
+    )
+
+    moved = {
+        "org:o:wallet": -wallet_pays,
+        "org:o:promo:p": -gift_pays,
+        "write-offs": lost,
+        "revenue:usage": wallet_pays + gift_pays + lost,
+        "org:o:plan:s.0": -plan_pays,
+        "contra:lost-credits": credits_lost,
+        "contra:plan-credits": -plan_pays - credits_lost,
+    }
     assert sums(made) == {account: amount for account, amount in moved.items() if amount}
+    assert made.kind == "usage"
 
 
 def test_each_movement_moves_what_it_says() -> None:
@@ -110,6 +136,10 @@ def test_each_movement_moves_what_it_says() -> None:
     assert sums(give("o", "p", usd, "r", **named)) == {  # type: ignore[arg-type]
         "contra:promos": usd,
         "org:o:promo:p": usd,
+    }
+    assert sums(take_back("o", "p", usd, "r", **named)) == {  # type: ignore[arg-type]
+        "contra:promos": -usd,
+        "org:o:promo:p": -usd,
     }
     assert sums(owe("acme", usd, "r", **named)) == {  # type: ignore[arg-type]
         "cost:acme": usd,
@@ -128,7 +158,7 @@ def test_a_reversal_undoes_all_of_it(amount: Nano) -> None:
 
     undone = reversal(wrong, transaction_id="t2", at=2)
 
-    assert (undone.kind, undone.reference) == ("reversal", "t1")
+    assert (undone.id, undone.kind, undone.reference, undone.at) == ("t2", "reversal", "t1", 2)
     for entry, back in zip(wrong.entries, undone.entries, strict=True):
         assert (entry.account, entry.amount + back.amount) == (back.account, 0)
 
@@ -148,8 +178,77 @@ def test_dollars_and_credits_do_not_mix() -> None:
         )
 
 
-def test_a_wallet_is_known_by_its_name() -> None:
-    """And no other account is taken for one."""
-    assert wallet_owner(wallet("o")) == "o"
-    for other in ("org:o:plan:c", "org:o:promo:wallet", "revenue:usage", "write-offs", "org:o"):
-        assert wallet_owner(other) is None
+def test_what_pays_for_calls_is_known_by_its_name() -> None:
+    """And no other account is taken for it."""
+    assert all(map(is_payer, (wallet("o"), promo("o", "p"), plan("o", "s.0"))))
+    for other in ("revenue:usage", "write-offs", "contra:promos", "processor:org:x"):
+        assert not is_payer(other)
+
+
+Move = Callable[..., Transaction]
+MOVES: list[tuple[Move, str, str]] = [
+    (lambda *what, **named: top_up("o", *what, **named), "top-up", "top-up"),
+    (lambda *what, **named: refund("o", *what, **named), "refund", "refund"),
+    (write_off, "write-off", "write-off"),
+    (lambda *what, **named: give("o", "p", *what, **named), "promo", "promo"),
+    (lambda *what, **named: take_back("o", "p", *what, **named), "promo-end", "promo's end"),
+    (lambda *what, **named: owe("acme", *what, **named), "cost", "cost"),
+]
+
+
+@pytest.mark.parametrize(("move", "kind", "word"), MOVES)
+def test_each_movement_is_known_by_its_kind_and_reference(move: Move, kind: str, word: str) -> None:
+    """They are unique together, so that none is booked twice; and refusals name what is wrong."""
+    made = move(Nano(1), "r7", transaction_id="t7", at=77)
+
+    assert (made.id, made.kind, made.reference, made.at) == ("t7", kind, "r7", 77)
+    for amount in (0, -1, NANO_MAX + 1):
+        with pytest.raises(ValueError) as refused:
+            move(Nano(amount), "r7", transaction_id="t7", at=77)
+        assert str(refused.value) == f"a {word} is of more than nothing, and fits 64 bits"
+    with pytest.raises(ValueError) as refused:
+        move(Nano(1), " ", transaction_id="t7", at=77)
+    assert str(refused.value) == f"a {word} needs a reference"
+
+
+def test_a_refund_goes_back_the_way_it_came() -> None:
+    """Out of the processor that is named."""
+    made = refund("o", Nano(1), "r", transaction_id="t", at=1, via="stripe")
+
+    assert made.entries == (Entry("org:o:wallet", Nano(1)), Entry("processor:stripe", Nano(-1)))
+
+
+def test_a_charge_alone_loses_nothing() -> None:
+    """What is not said to be lost is not; and what is below zero is no charge."""
+    made = charge({"org:o:wallet": 5}, reference="r", transaction_id="t", at=9)
+
+    assert (made.id, made.kind, made.reference, made.at) == ("t", "usage", "r", 9)
+    assert sums(made) == {"org:o:wallet": -5, "revenue:usage": 5}
+    for payers, lost in (({"org:o:wallet": -1}, 2), ({"org:o:wallet": 2}, -1)):
+        with pytest.raises(AssertionError):
+            charge(payers, written_off=lost, reference="r", transaction_id="t", at=9)
+        with pytest.raises(AssertionError):
+            charge(payers, credits_lost=lost, reference="r", transaction_id="t", at=9)
+
+
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        ((), "a transaction moves something"),
+        ((("org:a:wallet", 1),), "a transaction sums to zero in nano-dollars"),
+        ((("org:a:plan:s.0", 1),), "a transaction sums to zero in credits"),
+        ((("org:a:wallet", 1), ("org:a:wallet", -1)), "one entry for each account"),
+    ],
+)
+def test_what_is_no_transaction_is_told(entries: tuple[tuple[str, int], ...], said: str) -> None:
+    """In the words of the rule that it breaks."""
+    with pytest.raises(AssertionError) as refused:
+        Transaction(
+            id="t",
+            kind="x",
+            reference="r",
+            entries=tuple(Entry(account, Nano(amount)) for account, amount in entries),
+            at=1,
+        )
+
+    assert str(refused.value) == said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from fractions import Fraction
 
@@ -9,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apertura.domain.money import NANO_MAX, Nano, cost_of, format_usd, parse_usd, usd
+from apertura.domain.money import (
+    NANO_MAX,
+    NANO_PER_QUOTA_UNIT,
+    Nano,
+    cost_of,
+    format_usd,
+    parse_usd,
+    usd,
+)
 
 amounts = st.integers(-NANO_MAX, NANO_MAX).map(Nano)
 
@@ -53,18 +62,23 @@ def test_amounts_are_read_exactly(text: str, nano: int) -> None:
 @pytest.mark.parametrize("text", ["", " ", "abc", "1,5", "$1", "0x10", "NaN", "sNaN", "Infinity"])
 def test_what_is_no_amount_is_refused(text: str) -> None:
     """The message repeats what was written."""
-    with pytest.raises(ValueError, match="is not an amount of dollars"):
+    with pytest.raises(ValueError, match=f"^{re.escape(repr(text))} is not an amount of dollars$"):
         parse_usd(text)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["0.0000000001", "1e-10", "1.0000000000000000000000000000000000001", "1e-400", "1e-999999"],
+    [
+        *("0.0000000001", "1e-10", "1.0000000000000000000000000000000000001"),
+        *("1e-400", "1e-999999", f"1.{'0' * 500}1"),
+    ],
 )
 def test_what_a_nano_dollar_cannot_hold_is_refused(text: str) -> None:
     """Nothing is rounded when read, however far behind the point it stands."""
-    with pytest.raises(ValueError, match="finer than a billionth"):
+    with pytest.raises(ValueError) as refused:
         parse_usd(text)
+
+    assert str(refused.value) == f"{text!r} is finer than a billionth of a dollar"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +86,7 @@ def test_what_a_nano_dollar_cannot_hold_is_refused(text: str) -> None:
 )
 def test_what_does_not_fit_64_bits_is_refused(text: str) -> None:
     """Not cut, not wrapped, and no other kind of exception."""
-    with pytest.raises(ValueError, match="too large"):
+    with pytest.raises(ValueError, match=f"^{re.escape(repr(text))} is too large$"):
         parse_usd(text)
 
 
@@ -90,3 +104,28 @@ def test_a_cost_is_rounded_up_once(units_times_price: int) -> None:
 def test_json_gets_the_exact_number(amount: Nano) -> None:
     """As a Decimal, with nothing lost at 64 bits."""
     assert usd(amount) * 1_000_000_000 == Decimal(amount)
+
+
+@pytest.mark.parametrize(
+    ("nano", "places", "text"),
+    [
+        (0, 2, "0.00"),
+        (1_500_000_000, 2, "1.50"),
+        (-1_500_000_000, 2, "-1.50"),
+        (-1, 2, "-0.000000001"),
+        (1_050_000_000, 0, "1.05"),
+        (7_000_000_000, 0, "7"),
+        (-7_000_000_000, 0, "-7"),
+        (7_000_000_000, 9, "7.000000000"),
+        (10_000_000_000, 2, "10.00"),
+        (1, 2, "0.000000001"),
+    ],
+)
+def test_amounts_are_printed_as_people_write_them(nano: int, places: int, text: str) -> None:
+    """The sign before the number, as many decimals as asked for and no point without any."""
+    assert format_usd(Nano(nano), places=places) == text
+
+
+def test_a_quota_unit_is_a_500000th_of_a_dollar() -> None:
+    """As every client of the public API reckons."""
+    assert parse_usd("1") == 500_000 * NANO_PER_QUOTA_UNIT

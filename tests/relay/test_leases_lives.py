@@ -12,7 +12,7 @@ import pytest
 from apertura.domain.funds import Fund, Hold, Short, quota_of
 from apertura.errors import Unavailable
 from apertura.relay import leases as module
-from apertura.relay.leases import Leases
+from apertura.relay.leases import RARELY, Leases
 from apertura.store import funds, keys
 from apertura.store.charges import record_and_charge
 from apertura.store.identity import create_organization
@@ -119,6 +119,34 @@ async def test_a_lowered_quota_is_recalled(db: Counted) -> None:
     await leases.recall()
     assert await funds.find(db, quota_of("k")) == Fund(10)
     assert isinstance(await leases.hold((quota_of("k"),), 10), Hold)
+
+
+async def test_what_is_idle_goes_back_soon_where_little_is_left(db: Counted) -> None:
+    """Where much is left it stays at hand for longer, so that the next call asks nobody."""
+    await pay(db, 32_000)
+    leases = Leases(db, "w")
+    leases.release(await held(leases, 50))
+    await leases.tidy()
+    await leases.tidy()
+    assert await funds.find(db, WALLET) == Fund(32_000, 1_000)
+
+    await db.write(partial(funds.pay_in, fund=WALLET, amount=-24_000))
+    await leases.tidy()
+    await leases.tidy()
+    assert await funds.find(db, WALLET) == Fund(8_000, 0)
+
+
+async def test_what_is_idle_for_long_goes_back(db: Counted) -> None:
+    """However much is left; what was touched since stays."""
+    await pay(db, 32_000)
+    leases = Leases(db, "w")
+    for _ in range(2 * RARELY):
+        leases.release(await held(leases, 50))
+        await leases.tidy()
+    assert await funds.find(db, WALLET) == Fund(32_000, 50)
+    for _ in range(2 * RARELY):
+        await leases.tidy()
+    assert await funds.find(db, WALLET) == Fund(32_000, 0)
 
 
 async def test_without_the_database_a_call_that_needs_it_is_503(db: Counted) -> None:

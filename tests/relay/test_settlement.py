@@ -32,7 +32,7 @@ from apertura.store.usage import Totals
 from apertura.telemetry import Meters
 from tests.live import PATIENCE, catalogue, live
 from tests.relay.callers import WORDS, serves
-from tests.store.examples import usage_row
+from tests.store.examples import record, usage_row
 from tests.wall import Wall
 
 T = TypeVar("T")
@@ -98,7 +98,8 @@ class Books:
     async def hold(self, ids: list[str]) -> bool:
         """Whether these calls, and no other, are in the rows and in the sums."""
         count = len(ids)
-        sums = Totals(calls=count, input=1000 * count, output=100 * count, cost=COST * count)
+        sums = {"calls": 1, "input": 1000, "output": 100, "cost": COST, "upstream_cost": COST}
+        sums = Totals(**{name: each * count for name, each in sums.items()})
         totals = await usage.totals(self.database, "key")
         return await self.ids() == sorted(ids) and totals == sums
 
@@ -320,7 +321,7 @@ def leave_behind(folder: Path, ids: list[str]) -> None:
 
 
 def row(call_id: str) -> Any:
-    numbers = {"input": 1000, "output": 100, "cost": COST}
+    numbers = {"input": 1000, "output": 100, "cost": COST, "upstream_cost": COST}
     return usage_row(call_id, key_id="key", org_id="org", model="ok", **numbers)
 
 
@@ -328,7 +329,7 @@ async def test_what_a_crash_left_is_booked_once(database: Fickle, tmp_path: Path
     """Also where a part of it had reached the books, and a line is there twice."""
     ids = [f"call-{number}" for number in range(9)]
     leave_behind(tmp_path / "journal", [*ids, ids[0]])
-    await usage.record(database, [row(call_id) for call_id in ids[:4]])
+    await record(database, [row(call_id) for call_id in ids[:4]])
     async with books(database, tmp_path) as one:
         assert one.recovered == 10
         assert await one.hold(ids)
@@ -396,4 +397,4 @@ async def test_callers_are_refused_only_when_the_books_are_full(
         database.away = False
         await gateway.until(lambda: gateway.application.parts.settlement.backlog() == 0)
         await serves(gateway)
-        assert [kept.outcome for kept in await gateway.rows()] == ["answered"] * 5
+        assert ["answered"] * 5 == [kept.outcome for kept in await gateway.rows()]

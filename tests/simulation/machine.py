@@ -6,16 +6,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from apertura.domain.funds import Caps, Fund, Hold, Short, funds_of, quota_of
+from apertura.domain.funds import Fund, Hold, Short, quota_of
+from apertura.domain.identity import Caller
+from apertura.domain.keys import KeyId, KeyPolicy, OrgId
 from apertura.domain.ledger import REVENUE, WRITE_OFFS, refund, top_up
 from apertura.domain.money import Nano
+from apertura.domain.payers import Caps, ways
 from apertura.relay.leases import Leases
 from apertura.store import funds, keys, ledger, usage
 from apertura.store.audit import audit
@@ -24,6 +26,7 @@ from apertura.store.database import Conflict, Database, open_database
 from apertura.store.identity import create_organization
 from apertura.store.keys import KeyChange
 from apertura.store.migrate import migrate
+from tests.databases import new_url
 from tests.store.examples import NEW_YEAR_MS, key_record, usage_row
 
 T = TypeVar("T")
@@ -41,6 +44,8 @@ class Running(NamedTuple):
     worker: int
     hold: Hold
     at: int
+    credits: int | None = None
+    """What it takes of an allowance; None where it costs money."""
 
 
 class Place:
@@ -57,9 +62,10 @@ class Place:
 class World:
     """Everything that can be done, and what must hold after each of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: str = "sqlite") -> None:
         self._loop = asyncio.new_event_loop()
-        self._folder = TemporaryDirectory()
+        self._stack = ExitStack()
+        self.url = self._stack.enter_context(new_url(engine))
         self.now = NEW_YEAR_MS + 10 * DAY_MS
         self.paid = 0
         self.quota: int | None = QUOTA
@@ -75,8 +81,7 @@ class World:
         return self._loop.run_until_complete(work)
 
     async def _open(self) -> None:
-        path = Path(self._folder.name) / "apertura.db"
-        self.db = await open_database(f"sqlite:{path}")
+        self.db = await open_database(self.url)
         await migrate(self.db)
         org = await create_organization(self.db, "o", random=b"o" * 13, now_ms=1)
         self.org, self.wallet = org.id, f"org:{org.id}:wallet"
@@ -111,7 +116,11 @@ class World:
 
     def names(self, key: str) -> tuple[str, ...]:
         caps = Caps(quota=key == "k1" and self.quota is not None, org_reset=RESET_DAY)
-        return funds_of(self.org, key, caps, self.now)
+        caller = Caller(
+            key_id=KeyId(key), org_id=OrgId(self.org), key_name=key, policy=KeyPolicy(), caps=caps
+        )
+        (way,) = ways(caller, "small", self.now)
+        return way.funds
 
     def hold(self, worker: int, key: str, amount: int) -> None:
         quota = self.fund(quota_of("k1"))
@@ -145,9 +154,9 @@ class World:
 
     def give_up(self, worker: int, amount: int, after: int) -> None:
         """A caller who is gone before it is known whether the call may start."""
+        leases, names = self.places[worker].leases, self.names("k0")
 
         async def work() -> None:
-            leases, names = self.places[worker].leases, self.names("k0")
             task = asyncio.ensure_future(leases.hold(names, amount))
             for _ in range(after):
                 await asyncio.sleep(0)
@@ -295,6 +304,6 @@ class World:
         kept = self.run(self.db.read("SELECT COUNT(*) FROM usage"))
         self.run(self.db.close())
         self._loop.close()
-        self._folder.cleanup()
+        self._stack.close()
         assert held == [(0,)]
         assert kept == [(len(self.calls),)]

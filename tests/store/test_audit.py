@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from functools import partial
 
+import msgspec
 import pytest
 
 from apertura.domain.ledger import top_up
 from apertura.domain.money import Nano
-from apertura.store import funds, ledger
+from apertura.store import funds, invoices, ledger
 from apertura.store.audit import audit
 from apertura.store.charges import Charge, record_and_charge
 from apertura.store.database import Database
 from tests.databases import tampered
-from tests.store.examples import NEW_YEAR_MS, usage_row
+from tests.store.examples import NEW_YEAR_MS, allow, usage_row
 
 USAGE = "what calls cost is revenue, by organization, key, model and day"
+BY_DAY = "the sums of accounts by day are those of the entries"
+CHARGES_BY_DAY = "the sums of charges by day are those of the charges"
+CREDITS = "what calls took of allowances is booked, by organization, key, model and day"
 
 
 @pytest.fixture
 async def books(db: Database) -> Database:
-    """One of everything: a top-up, a lease, a charged call, a quota, a budget, a refused repeat."""
+    """One of everything: a top-up, a lease, a charged call, a quota, a budget, a call by a plan."""
     made = top_up("o", Nano(100), "r", transaction_id="t1", at=1)
     await db.write(lambda tx: ledger.post(tx, made))
     budget = {"owner": "o", "cap": 90, "reset_day": 1, "now_ms": NEW_YEAR_MS}
@@ -30,10 +34,19 @@ async def books(db: Database) -> Database:
             funds.lend, worker="w/1", fund=fund, amounts=[50], free=0, expires_at=NEW_YEAR_MS
         )
         await db.write(lend)
-    row = usage_row("c1", cost=30, org_id="o", key_id="k")
-    fields = [getattr(row, name) for name in row.__struct_fields__]
+    row = usage_row("c1", cost=30, org_id="o", key_id="k", upstream_cost=20)
+    by_plan = usage_row("c2", cost=0, credits=7, org_id="o", key_id="s", payer="allowance")
     held_on = ("org:o:wallet",)
-    await record_and_charge(db, [Charge(*fields, worker="w/1", funds=held_on, covered=30)])
+    issue = {"org_id": "o", "payment": "p1", "kind": "top-up", "amount": 100, "via": "manual"}
+    await db.write(partial(invoices.issue, **issue, now_ms=NEW_YEAR_MS))  # type: ignore[arg-type]
+    await allow(db, 100)
+    await record_and_charge(
+        db,
+        [
+            Charge(*msgspec.structs.astuple(row), worker="w/1", funds=held_on, covered=30),
+            Charge(*msgspec.structs.astuple(by_plan), funds=("org:o:plan:s.0",)),
+        ],
+    )
     return db
 
 
@@ -43,7 +56,7 @@ async def test_sound_books_pass_and_something_was_looked_at(books: Database) -> 
 
     assert [check for check in checks if check.findings] == []
     assert [check.name for check in checks if not check.checked] == []
-    assert len({check.name for check in checks}) == len(checks) == 12
+    assert len({check.name for check in checks}) == len(checks) == 22
 
 
 async def test_an_empty_database_passes(db: Database) -> None:
@@ -57,7 +70,7 @@ async def test_an_empty_database_passes(db: Database) -> None:
     ("statement", "rules"),
     [
         (
-            "UPDATE entries SET amount = 99 WHERE account_id = 'processor:manual'",
+            "UPDATE entries SET amount = 99 WHERE account_id = 'processor:manual' AND amount = 100",
             {
                 "each transaction sums to zero in each unit",
                 "each account holds the sum of its entries",
@@ -68,7 +81,8 @@ async def test_an_empty_database_passes(db: Database) -> None:
             {
                 "each transaction sums to zero in each unit",
                 "each account holds the sum of its entries",
-                "what came in is top-ups less refunds",
+                BY_DAY,
+                "what came in went to wallets and plans, less discounts and refunds",
             },
         ),
         (
@@ -79,7 +93,7 @@ async def test_an_empty_database_passes(db: Database) -> None:
             "UPDATE funds SET posted = 10 WHERE kind = 'wallet'",
             {
                 "what is available is never below zero",
-                "a wallet's fund holds what its account does",
+                "a payer's fund holds what its account does",
             },
         ),
         (
@@ -96,17 +110,58 @@ async def test_an_empty_database_passes(db: Database) -> None:
             {"a budget is its cap less what the calls of its month cost"},
         ),
         (
-            "UPDATE usage SET cost = 31",
+            "UPDATE usage SET cost = 31 WHERE call_id = 'c1'",
             {USAGE, "the sums of usage are those of its rows"},
         ),
-        ("UPDATE usage SET model = 'x'", {USAGE, "the sums of usage are those of its rows"}),
-        ("UPDATE usage SET key_id = 'x'", {USAGE, "the sums of usage are those of its rows"}),
-        ("UPDATE usage SET org_id = 'x'", {USAGE}),
-        ("UPDATE usage SET started_ms = started_ms + 86400000", {USAGE}),
         (
-            "UPDATE charges SET cost = cost + 1",
+            "UPDATE usage SET model = 'x' WHERE call_id = 'c1'",
+            {USAGE, "the sums of usage are those of its rows"},
+        ),
+        (
+            "UPDATE usage SET key_id = 'x' WHERE call_id = 'c1'",
+            {USAGE, "the sums of usage are those of its rows"},
+        ),
+        ("UPDATE usage SET org_id = 'x' WHERE call_id = 'c1'", {USAGE}),
+        ("UPDATE usage SET started_ms = started_ms + 86400000 WHERE call_id = 'c1'", {USAGE}),
+        ("UPDATE usage SET credits = 8 WHERE call_id = 'c2'", {CREDITS}),
+        ("UPDATE usage SET org_id = 'x' WHERE call_id = 'c2'", {CREDITS}),
+        (
+            "UPDATE charges SET credits = credits + 1 WHERE key_id = 's'",
+            {
+                CREDITS,
+                CHARGES_BY_DAY,
+                "what a transaction books of credits is the sum of its charges",
+            },
+        ),
+        (
+            "DELETE FROM funds WHERE kind = 'allowance'",
+            {"what pays and has no fund is empty"},
+        ),
+        ("UPDATE account_days SET amount = amount + 1 WHERE kind = 'top-up'", {BY_DAY}),
+        ("UPDATE charge_days SET credits = credits - 1", {CHARGES_BY_DAY}),
+        ("UPDATE invoice_series SET last = 2", {"the numbers of invoices have no gaps"}),
+        (
+            "UPDATE plan_cycles SET granted = granted + 1",
+            {"what cycles were granted is booked"},
+        ),
+        (
+            "UPDATE plan_payments SET first_cycle = 1",
+            {"no cycle is granted that is not paid for"},
+        ),
+        (
+            "UPDATE plan_payments SET amount = amount + 1",
+            {"each payment of a plan is booked"},
+        ),
+        ("DELETE FROM invoices", {"the numbers of invoices have no gaps"}),
+        (
+            "UPDATE usage SET upstream_cost = 21 WHERE call_id = 'c1'",
+            {"what providers take is what their calls took"},
+        ),
+        (
+            "UPDATE charges SET cost = cost + 1 WHERE key_id = 'k'",
             {
                 USAGE,
+                CHARGES_BY_DAY,
                 "what a transaction books as revenue is the sum of its charges",
                 "a budget is its cap less what the calls of its month cost",
             },
@@ -116,7 +171,7 @@ async def test_an_empty_database_passes(db: Database) -> None:
             {
                 "each account holds the sum of its entries",
                 "all accounts of a unit sum to zero",
-                "what came in is top-ups less refunds",
+                "what came in went to wallets and plans, less discounts and refunds",
             },
         ),
     ],
@@ -132,7 +187,7 @@ async def test_what_was_tampered_with_is_found(
 
 async def test_a_finding_names_subject_and_amounts(books: Database, url: str) -> None:
     """What should be, and what is."""
-    await tampered(url, "UPDATE usage SET cost = 31")
+    await tampered(url, "UPDATE usage SET cost = 31 WHERE call_id = 'c1'")
 
     (found,) = next(c.findings for c in await audit(books) if c.name == USAGE)
 

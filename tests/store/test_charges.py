@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apertura.domain.funds import Fund, budget_of, quota_of
-from apertura.domain.ledger import REVENUE, WRITE_OFFS, top_up
+from apertura.domain.funds import UNBOUNDED, Fund, budget_of, quota_of
+from apertura.domain.ledger import REVENUE, WRITE_OFFS, Transaction, give, top_up
 from apertura.domain.money import Nano
 from apertura.store import funds, ledger, usage
 from apertura.store.audit import audit
@@ -22,7 +22,7 @@ from apertura.store.charges import Charge, decode, record_and_charge
 from apertura.store.database import Database, open_database
 from apertura.store.ledger import balance
 from apertura.store.migrate import migrate
-from tests.store.examples import NEW_YEAR_MS, usage_row
+from tests.store.examples import NEW_YEAR_MS, allow, usage_row
 
 WALLET = "org:o:wallet"
 DAY_MS = 86_400_000
@@ -52,7 +52,7 @@ async def lend(db: Database, amount: int, fund: str = WALLET, worker: str = "w/1
             funds.lend, worker=worker, fund=fund, amounts=[amount], free=0, expires_at=NEW_YEAR_MS
         )
     )
-    assert grant.amount == amount
+    assert grant.amount == amount or grant.fund.posted == UNBOUNDED
 
 
 async def leases(db: Database) -> list[tuple[str, int]]:
@@ -298,3 +298,92 @@ async def test_many_organizations_are_charged_in_one_batch(db: Database, count: 
     left = [await balance(db, f"org:o{n}:wallet") for n in range(count)]
     assert left == [50 - (n % 50 + 1) for n in range(count)]
     await assert_sound(db)
+
+
+async def test_a_gift_pays_and_the_wallet_does_not(db: Database) -> None:
+    """The key's quota counts it all the same."""
+    await pay(db, 100)
+    await db.write(lambda tx: ledger.post(tx, gift(50)))
+    await lend(db, 40, fund=GIFT)
+    await lend(db, 40, fund=quota_of("k"))
+
+    await record_and_charge(db, [held("c1", 25, funds=(GIFT, quota_of("k")), payer="promo")])
+
+    assert await funds.find(db, GIFT) == Fund(25, 15)
+    assert await balance(db, GIFT) == 25
+    assert await balance(db, WALLET) == 100
+    assert await balance(db, REVENUE) == 25
+    await assert_sound(db)
+
+
+async def test_a_plan_pays_in_credits_and_nothing_else_moves(db: Database) -> None:
+    """No revenue, no wallet, no cap; the row has no cost."""
+    await pay(db, 100)
+    await allow(db, 900)
+    await lend(db, 300, fund=ALLOWANCE)
+
+    await record_and_charge(
+        db, [by_plan("c1", 100), by_plan("c2", 50, model="other"), held("c3", 7)]
+    )
+
+    assert await funds.find(db, ALLOWANCE) == Fund(750, 150)
+    assert await balance(db, ALLOWANCE) == 750
+    assert await balance(db, WALLET) == 93
+    assert await balance(db, REVENUE) == 7
+    assert (await usage.org_totals(db, "o")).credits == 150
+    await assert_sound(db)
+
+
+async def test_credits_that_no_allowance_has_are_lost_and_cost_no_money(db: Database) -> None:
+    """A lease that ended meanwhile, an allowance that is over: the wallet is left alone."""
+    await pay(db, 100)
+    await allow(db, 60)
+
+    await record_and_charge(db, [by_plan("c1", 100), by_plan("c2", 5, funds=("org:o:plan:x.9",))])
+
+    assert await funds.find(db, ALLOWANCE) == Fund(0, 0)
+    assert await balance(db, WALLET) == 100
+    assert await db.read("SELECT SUM(credits), SUM(credits_lost) FROM charges") == [(105, 45)]
+    assert await balance(db, "contra:lost-credits") == 45
+    await assert_sound(db)
+
+
+async def test_fallback_counts_under_its_cap(db: Database) -> None:
+    """The wallet pays; what was paid beside the plan is known by its own fund."""
+    await pay(db, 100)
+    await lend(db, 40)
+    await lend(db, 30, fund="org:o:fallback:s.0")
+    beside = await funds.find(db, "org:o:fallback:s.0") or Fund(0)
+
+    await record_and_charge(db, [held("c1", 25, funds=(WALLET, "org:o:fallback:s.0"))])
+
+    assert await funds.find(db, "org:o:fallback:s.0") == Fund(UNBOUNDED - 25, beside.held - 25)
+    await assert_sound(db)
+
+
+async def test_what_providers_take_is_owed_to_each_of_them(db: Database) -> None:
+    """Also for calls that nobody pays for."""
+    await record_and_charge(
+        db,
+        [
+            call("c1", 0, upstream_cost=3),
+            call("c2", 0, upstream_cost=4, provider="other"),
+            call("c3", 0, upstream_cost=5),
+        ],
+    )
+
+    assert await balance(db, "cost:acme") == await balance(db, "upstream:acme") == 8
+    assert await balance(db, "cost:other") == 4
+    await assert_sound(db)
+
+
+GIFT, ALLOWANCE = "org:o:promo:p", "org:o:plan:s.0"
+
+
+def gift(amount: int) -> Transaction:
+    return give("o", "p", Nano(amount), "p", transaction_id="gift", at=1)
+
+
+def by_plan(call_id: str, credits_taken: int, **fields: Any) -> Charge:
+    given = {"credits": credits_taken, "payer": "allowance", "funds": (ALLOWANCE,), **fields}
+    return held(call_id, 0, covered=credits_taken, **given)

@@ -102,3 +102,15 @@ def test_a_flood_of_addresses_is_forgotten_but_counts_are_not(monkeypatch) -> No
     assert len(memory._groups) < 30
     assert not admitted(memory, "mine", "k", "m")
     assert admitted(memory, "mine", "k", "m", now=60)
+
+
+def test_questions_about_usage_have_a_limit_of_their_own() -> None:
+    """Per key, beside the key's; none where it is off, and never a model's."""
+    limits = Limits(per_address=None, per_key=None, per_model=Limit(1, 60), queries=Limit(2, 60))
+    memory = MemoryCounters(limits)
+
+    assert [admitted(memory, "a", "one", counters.QUERIES) for _ in range(3)] == [True, True, False]
+    assert admitted(memory, "b", "two", counters.QUERIES)
+    assert admitted(memory, "a", "one", "model")
+    off = MemoryCounters(LIMITS)
+    assert [len(off.windows("a", "k", model, 0)) for model in ("", counters.QUERIES)] == [2, 2]

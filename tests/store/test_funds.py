@@ -15,8 +15,7 @@ from apertura.store.audit import audit
 from apertura.store.database import Conflict, Database, open_database
 from apertura.store.funds import Grant
 from apertura.store.identity import create_organization
-from apertura.store.usage import record
-from tests.store.examples import NEW_YEAR_MS, key_record, usage_row
+from tests.store.examples import NEW_YEAR_MS, key_record, record, usage_row
 
 WALLET = "org:o:wallet"
 LATER = NEW_YEAR_MS + 60_000
@@ -178,7 +177,7 @@ async def test_a_repeated_top_up_fills_the_wallet_once(db: Database) -> None:
 async def test_who_never_paid_has_an_empty_wallet(db: Database) -> None:
     """The first call of a new organization is refused, not let through."""
     assert await lend(db, 1, fund=wallet_of("new")) == Grant(0, Fund(0))
-    assert (await lend(db, 1, fund="org:o:plan:c1")).amount == 0
+    assert (await lend(db, 1, fund="org:o:promo:p")).amount == 0
 
 
 async def org_with_key(db: Database, quota: int | None) -> str:

@@ -74,14 +74,16 @@ def test_full_segments_are_deleted_when_settled(tmp_path: Path) -> None:
     """The journal rotates when full; a segment goes with its last line and not before."""
     journal = Journal.open(tmp_path)
     marks = [journal.append(bytes([number]) * BIG) for number in range(20, 29)]
-    assert segments(tmp_path) == [f"{number:012d}.journal" for number in (1, 2, 3)]
+    ahead = "000000000004.journal"
+    assert segments(tmp_path) == [*(f"{number:012d}.journal" for number in (1, 2, 3)), ahead]
     journal.settled(marks[1])
-    assert len(segments(tmp_path)) == 3
+    assert len(segments(tmp_path)) == 4
     journal.settled(marks[4])
-    assert segments(tmp_path) == [f"{number:012d}.journal" for number in (2, 3)]
+    assert segments(tmp_path) == [*(f"{number:012d}.journal" for number in (2, 3)), ahead]
     journal.settled(marks[8])
-    assert segments(tmp_path) == ["000000000003.journal"]
+    assert segments(tmp_path) == ["000000000003.journal", ahead]
     journal.close()
+    assert segments(tmp_path) == []
 
 
 def test_rotation_keeps_all_lines(tmp_path: Path) -> None:
@@ -183,18 +185,26 @@ def test_a_full_disk_is_said_at_the_opening_and_at_rotation(
 
     monkeypatch.setattr(os, "posix_fallocate", real)
     journal = Journal.open(tmp_path)
+    assert journal.is_ready
     for _ in range(3):
         journal.append(b"x" * BIG)
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(Unavailable, match="No space left"):
+    for _ in range(3):
         journal.append(b"y" * BIG)
+        assert not journal.is_ready, "said while there is a whole segment left"
+    with pytest.raises(Unavailable, match="No space left"):
+        journal.append(b"lost" * (BIG // 4))
     journal.append(b"small ones still fit")
+    with pytest.raises(Unavailable, match="No space left"):
+        journal.prepare()
     monkeypatch.setattr(os, "posix_fallocate", real)
+    journal.prepare()
+    assert journal.is_ready
     journal.append(b"z" * BIG)
     journal.close()
 
     again = Journal.open(tmp_path)
-    assert [line[:1] for line in again.pending] == [b"x", b"x", b"x", b"s", b"z"]
+    assert [line[:1] for line in again.pending] == [*[b"x"] * 3, *[b"y"] * 3, b"s", b"z"]
     again.close()
 
 

@@ -8,9 +8,12 @@ import os
 import msgspec
 import pytest
 
-from apertura.store import identity, keys
+from apertura.domain.funds import Fund, quota_of
+from apertura.store import funds, identity, keys
+from apertura.store.audit import audit
 from apertura.store.database import Conflict, Database, open_database
-from tests.store.examples import NEW_YEAR_MS, key_record
+from tests.store import examples
+from tests.store.examples import NEW_YEAR_MS, key_record, usage_row
 
 
 @pytest.fixture
@@ -135,3 +138,57 @@ async def test_every_change_of_a_key_is_noticed_elsewhere(
         await asyncio.wait_for(changed.wait(), 10)
         changed.clear()
     await other.close()
+
+
+async def test_a_quota_is_taken_out_of_another(db: Database, org: identity.Organization) -> None:
+    """As far as neither used nor lent; both together have what one had; else none is made."""
+    await keys.create(db, key_record("key_1", org.id, quota_nano=100))
+    used = usage_row("call", org_id=org.id, key_id="key_1", cost=30)
+    await examples.record(db, [used])
+    lent = await db.write(
+        lambda tx: funds.lend(tx, "here/1", quota_of("key_1"), [20], free=0, expires_at=2**60)
+    )
+    assert lent.amount >= 20
+
+    left = 100 - 30 - lent.amount
+    for quota in (left + 1, 100, 10**18):
+        with pytest.raises(Conflict):
+            await keys.create_out_of(db, key_record("key_2", org.id, quota_nano=quota), "key_1")
+    assert await keys.count(db, org.id) == 1
+    await keys.create_out_of(db, key_record("key_2", org.id, quota_nano=left), "key_1")
+
+    made = {one.id: one.quota_nano for one in await keys.listing(db, org.id)}
+    assert made == {"key_1": 100 - left, "key_2": left}
+    assert await funds.find(db, quota_of("key_1")) == Fund(lent.amount, lent.amount)
+    assert await keys.count(db, org.id) == 2
+    assert [check.findings for check in await audit(db) if check.findings] == []
+
+
+async def test_quotas_taken_at_once_are_not_more_than_there_is(
+    db: Database, org: identity.Organization
+) -> None:
+    """Of ten that want three of ten each, three get it."""
+    await keys.create(db, key_record("key_1", org.id, quota_nano=10))
+    wanted = [key_record(f"made_{n}", org.id, quota_nano=3) for n in range(10)]
+
+    done = await asyncio.gather(
+        *(keys.create_out_of(db, each, "key_1") for each in wanted), return_exceptions=True
+    )
+
+    assert sum(end is None for end in done) == 3
+    assert {type(end) for end in done} == {type(None), Conflict}
+    quotas = [one.quota_nano or 0 for one in await keys.listing(db, org.id)]
+    assert sum(quotas) == 10
+
+
+async def test_a_key_without_a_quota_passes_none_on(
+    db: Database, org: identity.Organization
+) -> None:
+    """There is nothing to take it out of."""
+    await keys.create(db, key_record("key_1", org.id))
+
+    with pytest.raises(Conflict):
+        await keys.create_out_of(db, key_record("key_2", org.id, quota_nano=1), "key_1")
+    with pytest.raises(Conflict):
+        await keys.create_out_of(db, key_record("key_2", org.id, quota_nano=1), "none")
+    assert await keys.count(db, org.id) == 1

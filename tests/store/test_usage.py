@@ -14,10 +14,13 @@ from apertura.store.database import Database, open_database
 from apertura.store.migrate import migrate
 from apertura.store.usage import Part, Totals, UsageRow
 from tests.databases import new_url
-from tests.store.examples import NEW_YEAR_MS, usage_row
+from tests.store.examples import NEW_YEAR_MS, record, usage_row
 
 DAY_MS = 86_400_000
-SUMS = "SELECT key_id, day, model, calls, input, output, cost FROM usage_days ORDER BY 1, 2, 3"
+SUMS = (
+    "SELECT key_id, day, model, calls, input, output, cost, credits, upstream_cost "
+    "FROM usage_days ORDER BY 1, 2, 3"
+)
 
 
 @st.composite
@@ -60,7 +63,7 @@ def assert_each_counts_once(engine: str, batches: list[list[UsageRow]]) -> None:
         with new_url(engine) as url:
             db = await open_database(url)
             await migrate(db)
-            new = sum([await usage.record(db, batch) for batch in batches])
+            new = sum([await record(db, batch) for batch in batches])
             kept = await db.read("SELECT COUNT(*) FROM usage")
             sums = await db.read(SUMS)
             await db.close()
@@ -70,8 +73,8 @@ def assert_each_counts_once(engine: str, batches: list[list[UsageRow]]) -> None:
 
     expected: dict[tuple[str, str, str], list[int]] = {}
     for row in distinct.values():
-        total = expected.setdefault((row.key_id, usage.day_of(row.started_ms), row.model), [0] * 4)
-        for place, value in enumerate((1, row.input, row.output, row.cost)):
+        total = expected.setdefault((row.key_id, usage.day_of(row.started_ms), row.model), [0] * 6)
+        for place, value in enumerate((1, row.input, row.output, row.cost, 0, 0)):
             total[place] += value
     assert new == kept == len(distinct)
     assert sums == [(*key, *total) for key, total in sorted(expected.items())]
@@ -80,7 +83,7 @@ def assert_each_counts_once(engine: str, batches: list[list[UsageRow]]) -> None:
 async def test_a_row_is_kept_as_it_was(db: Database) -> None:
     """Each field stands in its column."""
     row = usage_row("call_1", first_ms=None, estimated=True, outcome="cut", error_code="stalled")
-    await usage.record(db, [row])
+    await record(db, [row])
 
     stored = await db.read(f"SELECT {', '.join(UsageRow.__struct_fields__)} FROM usage")
 
@@ -117,7 +120,7 @@ async def test_sums_of_many_keys_go_in_together(db: Database, count: int) -> Non
     """A batch of as many keys as you like adds to each of them, twice."""
     for turn in "ab":
         rows = [usage_row(f"call_{turn}{n}", key_id=f"key_{n}") for n in range(count)]
-        assert await usage.record(db, rows) == count
+        assert await record(db, rows) == count
 
     sums = [await usage.totals(db, f"key_{n}") for n in range(count)]
     assert sums == [Totals(calls=2, input=200, output=40, cost=14)] * count
@@ -128,14 +131,14 @@ async def test_sums_of_many_keys_go_in_together(db: Database, count: int) -> Non
 
 async def test_nothing_used_is_zero(db: Database) -> None:
     """A key without a call has totals of zero and no parts; an empty batch is no change."""
-    assert await usage.record(db, []) == 0
+    assert await record(db, []) == 0
     assert await usage.totals(db, "key_1") == Totals()
     assert await usage.by_day(db, "key_1", "2026-01-01", "2026-12-31") == []
 
 
 async def test_a_period_is_its_days_both_included(db: Database) -> None:
     """By model and by day, of a key and of its organization; a day ends at midnight UTC."""
-    await usage.record(
+    await record(
         db,
         [
             usage_row("call_1", started_ms=NEW_YEAR_MS - 1),

@@ -15,15 +15,18 @@ from collections.abc import Sequence
 from urllib.parse import parse_qs
 
 from apertura.domain import keys
-from apertura.domain.funds import Caps
 from apertura.domain.identity import Caller
 from apertura.domain.keys import Digester, KeyId, KeyPolicy, Network, OrgId
-from apertura.errors import AuthenticationFailed, Forbidden
+from apertura.domain.payers import Caps, Gift
+from apertura.domain.plans import Pass
+from apertura.errors import AuthenticationFailed, Forbidden, PaymentRequired
 from apertura.relay.admission import Admission
 from apertura.relay.exchange import Exchange
 from apertura.store import keys as key_store
+from apertura.store import promos, subscriptions
 from apertura.store.database import Database
 from apertura.store.keys import KeyRecord
+from apertura.store.plans import Plans
 
 SNAPSHOT_MOST = 100_000
 """Callers kept; past it the snapshot starts afresh."""
@@ -34,11 +37,18 @@ class Callers:
     """The snapshot of callers by the digest of their key."""
 
     def __init__(
-        self, database: Database, pepper: bytes, admission: Admission, proxies: Sequence[Network]
+        self,
+        database: Database,
+        pepper: bytes,
+        admission: Admission,
+        proxies: Sequence[Network],
+        plans: Plans | None = None,
     ) -> None:
+        """Without `plans`, those that are shipped, as far as they name models."""
         self._database, self._admission = database, admission
         self._digest = Digester(pepper).digest
         self._proxies = tuple(proxies)
+        self._plans = plans
         self._known: dict[bytes, Caller] = {}
         self._age = 0
         database.on_change(self.forget)
@@ -48,8 +58,9 @@ class Callers:
         self._known = {}
         self._age += 1
 
-    async def identify(self, exchange: Exchange) -> tuple[Caller, str]:
-        """The caller of a request, and the address it comes from.
+    async def identify(self, exchange: Exchange, *, managing: bool = False) -> tuple[Caller, str]:
+        """The caller of a request, and the address it comes from. Keys that only manage are refused
+        where the endpoint does not say that it is for them.
 
         Raises: AuthenticationFailed, Forbidden, RateLimited (too many refusals of one address),
             Unavailable.
@@ -62,6 +73,11 @@ class Callers:
             digest = self._digest(key)
             caller = self._known.get(digest) or await self._look_up(key, digest)
             keys.check(caller.policy, address=address, now_ms=time.time_ns() // 1_000_000)
+            if caller.kind == "admin" and not managing:
+                raise Forbidden(
+                    "This is an admin key, which manages an organization and makes no calls. "
+                    "Use one of the organization's other keys (sk-…) here."
+                )
         except (AuthenticationFailed, Forbidden):
             self._admission.count_stranger(address)
             raise
@@ -77,7 +93,18 @@ class Callers:
             raise AuthenticationFailed(
                 "This API key is not known here. Check it for missing characters."
             )
-        caller = _caller_of(record)
+        gifts = await promos.gifts(self._database, record.org_id, time.time_ns() // 1_000_000)
+        plan = None
+        if record.kind == "subscription":
+            plan = await subscriptions.pass_of(
+                self._database, record.org_id, record.id, self._plans
+            )
+            if plan is None:  # or the wallet would pay
+                raise PaymentRequired(
+                    "This key's subscription is gone. Use another key of the organization.",
+                    code="subscription_expired",
+                )
+        caller = _caller_of(record, gifts, plan)
         if age == self._age:  # else something changed while we read: do not keep it
             if len(self._known) >= SNAPSHOT_MOST:
                 self._known = {}
@@ -138,18 +165,27 @@ def _key_for_gemini(exchange: Exchange) -> bytes:
     return key
 
 
-def _caller_of(record: KeyRecord) -> Caller:
+def _caller_of(record: KeyRecord, gifts: tuple[Gift, ...], plan: Pass | None) -> Caller:
+    caps = Caps(
+        quota=record.quota_nano is not None,
+        key_reset=record.key_reset,
+        org_reset=record.org_reset,
+        gifts=gifts,
+    )
     return Caller(
         key_id=KeyId(record.id),
         org_id=OrgId(record.org_id),
         key_name=record.name,
+        kind=record.kind,
         quota=record.quota_nano,
-        caps=Caps(quota=record.quota_nano is not None),
+        caps=caps,
+        plan=plan,
         policy=KeyPolicy(
             enabled=record.status == "enabled",
             org_active=record.org_status == "active",
             expires_at=record.expires_at,
             models=frozenset(record.models),
             networks=keys.parse_networks(record.addresses),
+            scopes=frozenset(record.scopes),
         ),
     )

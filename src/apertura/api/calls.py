@@ -10,7 +10,8 @@ limits, so that nonsense cannot be sent faster than sense.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 from apertura.api.parts import Parts
@@ -22,22 +23,48 @@ from apertura.errors import AperturaError, BadRequest, MethodNotAllowed, TooLarg
 from apertura.providers.base import Operation
 from apertura.relay.call import Call
 from apertura.relay.exchange import Exchange, Head
+from apertura.relay.idempotency import KEY, RETRY_COUNT
 from apertura.relay.questions import ChatQuestion
 from apertura.relay.vector_questions import EmbeddingQuestion, RerankQuestion
 
 Asked = ChatQuestion | EmbeddingQuestion | RerankQuestion
 Q = TypeVar("Q", bound=Asked)
+Prepare = Callable[[Parts, Call, Q], Awaitable[None]]
 
 TIMEOUT_MS = (5_000, 300_000)
 """The contract's bounds of X-Timeout; what lies outside counts as the bound."""
 
 
 async def answer(
-    parts: Parts, exchange: Exchange, operation: Operation, read: Callable[[Exchange], Asked]
+    parts: Parts,
+    exchange: Exchange,
+    operation: Operation,
+    read: Callable[[Exchange], Q],
+    prepare: Prepare[Q] | None = None,
 ) -> None:
-    """Answer one call."""
+    """Answer one call. `prepare` is awaited before it runs, and not for a reply given again."""
     call, question, route, head = await enter_call(parts, exchange, operation, read)
+    headers = exchange.headers
+    if KEY in headers or (parts.replays.recognise and RETRY_COUNT in headers):
+        start = partial(_run, parts, (call, question, route, b""), prepare)
+        await parts.replays.answer(call, exchange, head, start)
+        return
+    if prepare is not None:
+        await prepare(parts, call, question)
     await parts.relay.run(call, question, route, exchange, head)
+
+
+async def _run(
+    parts: Parts,
+    entered: tuple[Call, Q, Route, Head],
+    prepare: Prepare[Q] | None,
+    reply: Exchange,
+) -> None:
+    """Run a call whose reply may have several readers, who each have head lines of their own."""
+    call, question, route, head = entered
+    if prepare is not None:
+        await prepare(parts, call, question)
+    await parts.relay.run(call, question, route, reply, head)
 
 
 async def enter_call(

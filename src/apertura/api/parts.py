@@ -11,12 +11,16 @@ from collections.abc import Callable
 import msgspec
 
 from apertura.api.caller import Callers
+from apertura.domain.payments import TopUpRules
 from apertura.domain.routing import Routes
+from apertura.payments.base import PaymentProcessor
 from apertura.relay.admission import Admission
+from apertura.relay.idempotency import Replays
 from apertura.relay.relay import Relay
 from apertura.relay.settlement import Settlement
 from apertura.settings import Settings
 from apertura.store.database import Database
+from apertura.store.plans import Plans
 from apertura.telemetry import Meters
 
 
@@ -33,9 +37,14 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     database: Database
     callers: Callers
+    plans: Plans
     admission: Admission
     relay: Relay
+    replays: Replays
     settlement: Settlement
     current: Current
     meters: Meters
     clock: Callable[[], float]
+    top_ups: TopUpRules
+    payments: PaymentProcessor | None = None
+    """Who takes cards; None: nobody does."""

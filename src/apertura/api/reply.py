@@ -11,17 +11,25 @@ import msgspec
 from apertura.api.calls import reply_head
 from apertura.api.parts import Parts
 from apertura.domain.identity import Caller
+from apertura.errors import AperturaError
 from apertura.relay.exchange import Exchange, Head
 from apertura.relay.relay import JSON
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
-async def enter(parts: Parts, exchange: Exchange) -> tuple[Caller, Head]:
-    """The caller, counted against its limits, and the head of the reply."""
-    caller, address = await parts.callers.identify(exchange)
+async def enter(parts: Parts, exchange: Exchange, *, any_key: bool = False) -> tuple[Caller, Head]:
+    """The caller, counted against its limits, and the head of the reply. `any_key`: admin keys,
+    which make no calls, are welcome too.
+    """
+    caller, address = await parts.callers.identify(exchange, managing=any_key)
     standing = parts.admission.admit(caller, address, "")
     return caller, reply_head(exchange, standing)
+
+
+def failure(error: AperturaError, rendered: bytes) -> bytes:
+    """An error in the envelope of the paths under /api, which holds the public API's as well."""
+    return b'{"success":false,"message":%b,%b' % (_encode(error.message), rendered[1:])
 
 
 def reply_json(

@@ -15,11 +15,12 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Raw
 
-from apertura.api.calls import enter_call
+from apertura.api.calls import answer
 from apertura.api.parts import Parts
 from apertura.api.reply import enter, reply_json
 from apertura.domain.identity import Caller
 from apertura.errors import NotFound
+from apertura.relay.call import Call
 from apertura.relay.exchange import Exchange
 from apertura.relay.question import Keep
 from apertura.relay.questions import ResponsesQuestion
@@ -34,7 +35,11 @@ DAY_MS = 86_400_000
 
 async def create(parts: Parts, exchange: Exchange) -> None:
     """POST /v1/responses."""
-    call, question, route, head = await enter_call(parts, exchange, "chat", _read)
+    await answer(parts, exchange, "chat", _read, _prepare)
+
+
+async def _prepare(parts: Parts, call: Call, question: ResponsesQuestion) -> None:
+    """Before it runs: what it goes on from, and what is to be kept of it."""
     request = question.request
     referred = await _go_on(parts, call.caller, question)
     kept = responses_history.wants_keeping(request)
@@ -42,7 +47,6 @@ async def create(parts: Parts, exchange: Exchange) -> None:
     question.anew = kept or responses_history.previous_id(request) is not None
     if kept:
         question.keep = _keeper(parts, call.caller, request, referred)
-    await parts.relay.run(call, question, route, exchange, head)
 
 
 async def show(parts: Parts, exchange: Exchange) -> None:

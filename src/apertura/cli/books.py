@@ -70,7 +70,12 @@ def run_audit(settings: Settings, parsed: argparse.Namespace) -> int:
 
 def run_explain(settings: Settings, parsed: argparse.Namespace) -> int:
     """Which offers of a model would be tried, in order, and which not, and why."""
-    catalog = read_catalog(os.environ, own_providers=settings.providers, own_offers=settings.offers)
+    catalog = read_catalog(
+        os.environ,
+        own_providers=settings.providers,
+        own_offers=settings.offers,
+        markup_percent=settings.markup,
+    )
     if parsed.key:
         record = within(settings, lambda db: keys.find_by_id(db, parsed.key), changes=False)
         if record is None:

@@ -7,22 +7,34 @@ from __future__ import annotations
 
 import argparse
 import secrets as randomness
-import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from apertura.cli import dev
-from apertura.cli.shared import STORE, AddSettings, Subparsers, say, show_json, show_table, within
-from apertura.domain import keys, ledger, secrets
+from apertura.cli import dev, replies, spending
+from apertura.cli.shared import (
+    STORE,
+    AddSettings,
+    Subparsers,
+    amount_of,
+    moment_of,
+    now,
+    organization_of,
+    say,
+    show_json,
+    show_table,
+    within,
+)
+from apertura.domain import keys, secrets
 from apertura.domain.ledger import wallet
-from apertura.domain.money import Nano, format_usd, parse_usd
+from apertura.domain.money import Nano, format_usd
 from apertura.errors import BadRequest, NotFound
 from apertura.settings import Settings, SettingsError
-from apertura.store import identity, usage
+from apertura.store import identity, transfers, usage
 from apertura.store import keys as key_store
 from apertura.store import ledger as books
 from apertura.store.database import Database
-from apertura.store.identity import ID_BYTES, Organization
+from apertura.store.identity import ID_BYTES
 from apertura.store.keys import KeyChange, KeyRecord
 
 
@@ -43,6 +55,20 @@ def _add_keys(subparsers: Subparsers, add_settings: AddSettings) -> None:
     create.add_argument("--models", default="", metavar="A,B", help="the models it may use")
     create.add_argument("--ips", default="", metavar="CIDR,…", help="where it may be used from")
     create.add_argument("--expires", metavar="DATE", help="such as 2027-01-31 or 2027-01-31T12:00Z")
+    create.add_argument(
+        "--admin",
+        action="store_true",
+        help="a key that manages the organization and makes no calls",
+    )
+    create.add_argument(
+        "--read-only", action="store_true", help="an admin key that changes nothing"
+    )
+    create.add_argument(
+        "--scopes",
+        default="",
+        metavar="A,B",
+        help=f"restrict an admin key: {', '.join(keys.SCOPES)}",
+    )
     _finish(create, add_settings, create_key)
     listing = verbs.add_parser("list", help="the keys of an organization")
     listing.add_argument("--org", required=True)
@@ -56,6 +82,7 @@ def _add_keys(subparsers: Subparsers, add_settings: AddSettings) -> None:
         change.add_argument("key", help="the key's id")
         change.set_defaults(verb=verb)
         _finish(change, add_settings, change_key)
+    spending.add_to_keys(verbs, partial(_finish_for, add_settings))
 
 
 def _add_orgs(subparsers: Subparsers, add_settings: AddSettings) -> None:
@@ -76,6 +103,12 @@ def _add_orgs(subparsers: Subparsers, add_settings: AddSettings) -> None:
     top_up.add_argument("amount", metavar="USD")
     top_up.add_argument("--reference", required=True, help="names the payment; books it only once")
     _finish(top_up, add_settings, top_up_org)
+    spending.add_to_orgs(verbs, partial(_finish_for, add_settings))
+    replies.add_to_orgs(verbs, partial(_finish_for, add_settings))
+
+
+def _finish_for(add_settings: AddSettings, parser: argparse.ArgumentParser, run: Any) -> None:
+    _finish(parser, add_settings, run)
 
 
 def _finish(parser: argparse.ArgumentParser, add_settings: AddSettings, run: Any) -> None:
@@ -87,21 +120,24 @@ def _finish(parser: argparse.ArgumentParser, add_settings: AddSettings, run: Any
 def create_key(settings: Settings, parsed: argparse.Namespace) -> int:
     """Make a key for an organization."""
     pepper = secrets.derive(_secret(settings), secrets.KEY_DIGEST)
-    minted = keys.mint(randomness.token_bytes(keys.RANDOM_BYTES))
+    kind, scopes = _kind_and_scopes(parsed)
+    minted = keys.mint(randomness.token_bytes(keys.RANDOM_BYTES), kind)
     networks = keys.parse_networks(parsed.ips.split(","))
 
     async def work(database: Database) -> None:
         record = KeyRecord(
             id=minted.id,
-            org_id=(await _organization(database, parsed.org)).id,
+            org_id=(await organization_of(database, parsed.org)).id,
             name=parsed.name,
+            kind=kind,
+            scopes=scopes,
             digest=keys.Digester(pepper).digest(minted.key.encode()).hex(),
             last4=minted.last4,
             models=tuple(name.strip() for name in parsed.models.split(",") if name.strip()),
             addresses=tuple(map(str, networks)),
-            quota_nano=None if parsed.quota is None else _amount(parsed.quota),
-            expires_at=None if parsed.expires is None else _moment(parsed.expires),
-            created_at=_now(),
+            quota_nano=None if parsed.quota is None else amount_of(parsed.quota),
+            expires_at=None if parsed.expires is None else moment_of(parsed.expires),
+            created_at=now(),
         )
         await key_store.create(database, record)
 
@@ -113,11 +149,22 @@ def create_key(settings: Settings, parsed: argparse.Namespace) -> int:
     return 0
 
 
+def _kind_and_scopes(parsed: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
+    """Of the key to be made. Raises: BadRequest, where options do not go together."""
+    given = [*parsed.scopes.split(","), *((keys.READ,) if parsed.read_only else ())]
+    scopes = keys.parse_scopes(given)
+    if not parsed.admin and scopes:
+        raise BadRequest("--read-only and --scopes are for admin keys; give --admin too")
+    if parsed.admin and (parsed.quota is not None or parsed.models):
+        raise BadRequest("an admin key makes no calls: --quota and --models are not for it")
+    return ("admin" if parsed.admin else "standard"), scopes
+
+
 def list_keys(settings: Settings, parsed: argparse.Namespace) -> int:
     """The keys of an organization, with what they have used."""
 
     async def work(database: Database) -> list[dict[str, object]]:
-        org = await _organization(database, parsed.org)
+        org = await organization_of(database, parsed.org)
         return [
             _shown_key(record, await usage.totals(database, record.id))
             for record in await key_store.listing(database, org.id)
@@ -127,7 +174,10 @@ def list_keys(settings: Settings, parsed: argparse.Namespace) -> int:
     if parsed.json:
         show_json(rows)
     else:
-        headings = ("id", "name", "status", "quota_usd", "used_usd", "calls", "expires", "models")
+        headings = (
+            *("id", "kind", "name", "status"),
+            *("quota_usd", "used_usd", "calls", "expires", "models"),
+        )
         show_table(headings, [[row[name] for name in headings] for row in rows])
     return 0
 
@@ -156,7 +206,7 @@ def create_org(settings: Settings, parsed: argparse.Namespace) -> int:
     random = randomness.token_bytes(ID_BYTES)
     made = within(
         settings,
-        lambda db: identity.create_organization(db, parsed.name, random=random, now_ms=_now()),
+        lambda db: identity.create_organization(db, parsed.name, random=random, now_ms=now()),
         changes=True,
     )
     if parsed.json:
@@ -194,7 +244,7 @@ def change_org(settings: Settings, parsed: argparse.Namespace) -> int:
     status: identity.Status = "suspended" if parsed.verb == "suspend" else "active"
 
     async def work(database: Database) -> str:
-        org = await _organization(database, parsed.org)
+        org = await organization_of(database, parsed.org)
         await identity.set_organization_status(database, org.id, status)
         return org.id
 
@@ -206,15 +256,20 @@ def change_org(settings: Settings, parsed: argparse.Namespace) -> int:
 
 def top_up_org(settings: Settings, parsed: argparse.Namespace) -> int:
     """Book money that came in by hand; the same reference books it once."""
-    amount = _amount(parsed.amount)
+    amount = amount_of(parsed.amount)
     transaction_id = f"txn_{randomness.token_hex(12)}"
 
     async def work(database: Database) -> tuple[str, Nano]:
-        org = await _organization(database, parsed.org)
-        movement = ledger.top_up(
-            org.id, amount, parsed.reference, transaction_id=transaction_id, at=_now()
+        org = await organization_of(database, parsed.org)
+        pay = partial(
+            transfers.pay_by_hand,
+            org_id=org.id,
+            amount=amount,
+            reference=parsed.reference,
+            transaction_id=transaction_id,
+            at=now(),
         )
-        posted = await database.write(lambda tx: books.post(tx, movement))
+        posted = await database.write(pay)
         return posted.id, await books.balance(database, wallet(org.id))
 
     transaction, balance = within(settings, work, changes=True)
@@ -236,19 +291,13 @@ def _secret(settings: Settings) -> str:
     return settings.secret
 
 
-async def _organization(database: Database, id_or_name: str) -> Organization:
-    found = await identity.find_organization(database, id_or_name)
-    if found is None:
-        raise NotFound(f"there is no organization {id_or_name!r}; `apertura orgs list` shows all")
-    return found
-
-
 def _shown_key(record: KeyRecord, total: usage.Totals) -> dict[str, object]:
     expires = record.expires_at
     return {
         "id": record.id,
         "name": record.name,
-        "key": f"sk-{record.id[:4]}…{record.last4}",
+        "kind": record.kind,
+        "key": keys.masked(record.kind, record.id, record.last4),
         "status": record.status,
         "quota_usd": None if record.quota_nano is None else format_usd(Nano(record.quota_nano)),
         "used_usd": format_usd(Nano(total.cost)),
@@ -256,25 +305,5 @@ def _shown_key(record: KeyRecord, total: usage.Totals) -> dict[str, object]:
         "expires": None if expires is None else datetime.fromtimestamp(expires // 1000, UTC),
         "models": ",".join(record.models),
         "ips": ",".join(record.addresses),
+        "scopes": ",".join(record.scopes),
     }
-
-
-def _amount(text: str) -> Nano:
-    amount = parse_usd(text)
-    if amount < 0:
-        raise BadRequest(f"{text} USD is less than nothing")
-    return amount
-
-
-def _moment(text: str) -> int:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadRequest(f"{text!r} is no date such as 2027-01-31") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1000)
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

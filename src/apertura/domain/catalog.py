@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from apertura.domain.pricing import Price
-from apertura.domain.tariffs import PRICE_MAX, Tariff, TierRow, price_id, read_price
+from apertura.domain.tariffs import PRICE_MAX, Tariff, TierRow, price_id, raised, read_price
 from apertura.errors import AperturaError
 
 __all__ = ["PRICE_MAX", "TierRow"]
@@ -112,7 +112,10 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     upstream_model: str
     kind: str
     price: Price | None
+    """What its callers pay."""
     price_id: str
+    upstream_price: Price | None = None
+    """What its provider takes, where that is not the same."""
     dialect: str = "openai_chat"
     """What is spoken to it, unless the caller's own is among the following."""
     dialects: tuple[str, ...] = ("openai_chat",)
@@ -146,6 +149,10 @@ class OfferRow(Tariff, frozen=True, kw_only=True, forbid_unknown_fields=True):
     deprecated: str = ""
     weight: int = 100
     tiers: Sequence[TierRow] = ()
+    markup_percent: int = 0
+    """What callers pay beside these amounts, which are then what the provider takes."""
+    provider_price: Tariff | None = None
+    """What the provider takes, where it is not these amounts."""
     source: str = ""
     checked: str = ""
 
@@ -266,7 +273,7 @@ def _offer(row: OfferRow, provider: ProviderRow) -> Offer:
     if row.weight < 0:
         raise CatalogError(f"{place}: weight must not be negative")
     try:
-        price = read_price(row, row.tiers, needs_output=row.kind == "chat")
+        price, upstream_price = _prices(row)
     except ValueError as error:
         raise CatalogError(f"{place}: {error}") from None
     upstream = row.upstream_model or row.model
@@ -278,9 +285,27 @@ def _offer(row: OfferRow, provider: ProviderRow) -> Offer:
         upstream_model=upstream,
         kind=row.kind,
         price=price,
-        price_id=price_id(row.provider, row, row.tiers, row.checked) if price else "",
+        price_id=_price_id(row) if price else "",
+        upstream_price=upstream_price,
         dialect=dialects[0],
         dialects=dialects,
         weight=row.weight,
         max_output=row.max_output,
     )
+
+
+def _prices(row: OfferRow) -> tuple[Price | None, Price | None]:
+    """What callers pay, and what the provider takes if that differs. Raises: ValueError."""
+    stated = read_price(row, row.tiers, needs_output=row.kind == "chat")
+    if row.provider_price is not None and row.markup_percent:
+        raise ValueError("markup_percent: it does not go with provider_price")
+    if row.provider_price is not None:
+        return stated, read_price(row.provider_price, (), needs_output=row.kind == "chat")
+    if stated is None or not row.markup_percent:
+        return stated, None
+    return raised(stated, row.markup_percent), stated
+
+
+def _price_id(row: OfferRow) -> str:
+    name = price_id(row.provider, row, row.tiers, row.checked)
+    return f"{name}+{row.markup_percent}%" if row.markup_percent else name

@@ -1,9 +1,9 @@
 """Funds: whatever can refuse a call for want of money; and taking a part of one.
 
 A fund has `posted`, what may be spent of it once everything running has ended, and `held`, what is
-lent out; `available = posted − held`. Payers hold money or credits (a wallet, a cycle's allowance);
-caps bound what is taken from payers (a key's quota, a budget of a month, the cap on fallback), so
-their `posted` is the cap less what was used under it.
+lent out; `available = posted − held`. Payers hold money or credits (a wallet, a gift, a cycle's
+allowance); caps bound what is taken from payers (a key's quota, a budget of a month, the cap on
+fallback), so their `posted` is the cap less what was used under it.
 
 Money goes from a fund into a worker's `Lease`, from there into a call's `Hold`; what a call does
 not use goes back to its leases, what leases do not use goes back to the fund. What it is not: where
@@ -22,13 +22,13 @@ from typing import Literal, NewType
 
 import msgspec
 
-from apertura.domain.ledger import wallet
+from apertura.domain.ledger import plan, promo, wallet
 from apertura.domain.money import NANO_MAX
 from apertura.errors import AperturaError, PaymentRequired, RateLimited
 
 FundId = NewType("FundId", str)
-Kind = Literal["wallet", "allowance", "key-quota", "key-budget", "org-budget", "fallback"]
-PAYERS: frozenset[Kind] = frozenset({"wallet", "allowance"})
+Kind = Literal["wallet", "promo", "allowance", "key-quota", "key-budget", "org-budget", "fallback"]
+PAYERS: frozenset[Kind] = frozenset({"wallet", "promo", "allowance"})
 
 SHARE = 32
 """A lease is at most this part of what is available, unless the calls waiting need more."""
@@ -64,6 +64,21 @@ def wallet_of(org_id: str) -> FundId:
     return FundId(wallet(org_id))
 
 
+def promo_of(org_id: str, promo_id: str) -> FundId:
+    """The fund of a gift to an organization."""
+    return FundId(promo(org_id, promo_id))
+
+
+def allowance_of(org_id: str, cycle: str) -> FundId:
+    """The fund of what a plan includes in one cycle, in thousandths of a credit."""
+    return FundId(plan(org_id, cycle))
+
+
+def fallback_of(org_id: str, cycle: str) -> FundId:
+    """The fund of what may be paid beside a plan in one of its cycles."""
+    return FundId(f"org:{org_id}:fallback:{cycle}")
+
+
 def quota_of(key_id: str) -> FundId:
     """The fund of what a key may spend in its whole life."""
     return FundId(f"key:{key_id}:quota")
@@ -92,38 +107,13 @@ def owner_of(fund: str) -> str:
 
 _KINDS: dict[tuple[str, str], Kind] = {
     ("org", "wallet"): "wallet",
+    ("org", "promo"): "promo",
     ("org", "plan"): "allowance",
     ("org", "budget"): "org-budget",
     ("org", "fallback"): "fallback",
     ("key", "quota"): "key-quota",
     ("key", "budget"): "key-budget",
 }
-
-
-class Caps(msgspec.Struct, frozen=True, kw_only=True):
-    """Which caps a caller is under, beside the organization's wallet."""
-
-    quota: bool = False
-    key_reset: int | None = None
-    """The day on which the key's monthly budget begins anew; None: it has none."""
-    org_reset: int | None = None
-
-
-def funds_of(org_id: str, key_id: str, caps: Caps, now_ms: int) -> tuple[FundId, ...]:
-    """The funds over which a call takes its hold, when the wallet pays."""
-    return _funds_of(org_id, key_id, caps, now_ms // _MS_PER_DAY)
-
-
-@lru_cache(maxsize=10_000)
-def _funds_of(org_id: str, key_id: str, caps: Caps, day: int) -> tuple[FundId, ...]:
-    funds, now_ms = [wallet_of(org_id)], day * _MS_PER_DAY
-    if caps.quota:
-        funds.append(quota_of(key_id))
-    if caps.key_reset is not None:
-        funds.append(budget_of("key", key_id, caps.key_reset, now_ms))
-    if caps.org_reset is not None:
-        funds.append(budget_of("org", org_id, caps.org_reset, now_ms))
-    return tuple(funds)
 
 
 @lru_cache(maxsize=256)
@@ -332,6 +322,10 @@ def refusal(short: Short) -> AperturaError:
 _EMPTY: dict[Kind, tuple[str, str]] = {
     "wallet": (
         "The organization's balance does not cover this call. Top it up.",
+        "insufficient_balance",
+    ),
+    "promo": (
+        "What the organization was given does not cover this call. Top up its balance.",
         "insufficient_balance",
     ),
     "allowance": ("The plan's quota of this cycle is used up.", "quota_exceeded"),

@@ -13,8 +13,9 @@ from typing import Literal
 
 import msgspec
 
-from apertura.domain.funds import Caps
 from apertura.domain.keys import KeyId, KeyPolicy, OrgId
+from apertura.domain.payers import Caps
+from apertura.domain.plans import Pass
 
 Role = Literal["owner", "reader"]
 
@@ -25,7 +26,11 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     key_id: KeyId
     org_id: OrgId
     key_name: str
+    kind: str = "standard"
+    """Of the key: `standard`, `subscription`, or `admin`, which manages and makes no calls."""
     policy: KeyPolicy
     quota: int | None = None
     """In nano-dollars; None draws on the organization's balance without a cap of its own."""
     caps: Caps = Caps()
+    plan: Pass | None = None
+    """What a subscription's key is paid by; None draws on the wallet."""

@@ -1,8 +1,9 @@
 """API keys: what they look like, how they are recognized, and what one allows.
 
-A key is `sk-` (or `sk-sub-` for a subscription's) and 48 letters and digits: 12 of public id, which
-names the key in lists and logs; 30 of secret, which nobody keeps; 6 check digits over all before
-them, so that a mistyped key is refused without asking the database. Only a keyed digest is stored.
+A key is `sk-` (or `sk-sub-` for a subscription's, `sk-admin_` for one that manages an organization
+and makes no calls) and 48 letters and digits: 12 of public id, which names the key in lists and
+logs; 30 of secret, which nobody keeps; 6 check digits over all before them, so that a mistyped key
+is refused without asking the database. Only a keyed digest is stored.
 
 What it is not: where keys are kept (`store.keys`) or how a request carries one (`api.caller`). The
 rule that keeps it honest: nothing here can turn a digest back into a key.
@@ -24,7 +25,9 @@ KeyId = NewType("KeyId", str)
 OrgId = NewType("OrgId", str)
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-PREFIXES = {"standard": "sk-", "subscription": "sk-sub-"}
+PREFIXES = {"standard": "sk-", "subscription": "sk-sub-", "admin": "sk-admin_"}
+_MARKS = ("sub-", "sub_", "admin_")
+"""What may stand after `sk-`; of the two ways to write `sub` the first is the one we write."""
 ID_LENGTH, SECRET_LENGTH, CHECK_LENGTH = 12, 30, 6
 BODY_LENGTH = ID_LENGTH + SECRET_LENGTH + CHECK_LENGTH
 RANDOM_BYTES = 40
@@ -49,6 +52,8 @@ class KeyPolicy(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: int | None = None
     models: frozenset[str] = frozenset()
     networks: tuple[Network, ...] = ()
+    scopes: frozenset[str] = frozenset()
+    """What an admin key may manage; see `check_scope`. Empty means all, as above."""
 
 
 def mint(randomness: bytes, kind: str = "standard") -> Minted:
@@ -60,14 +65,28 @@ def mint(randomness: bytes, kind: str = "standard") -> Minted:
     return Minted(key=PREFIXES[kind] + body, id=KeyId(body[:ID_LENGTH]), last4=body[-4:])
 
 
+def mint_again(key_id: str, randomness: bytes, kind: str = "standard") -> Minted:
+    """Another key of the same public id, with a secret from `RANDOM_BYTES` bytes of randomness."""
+    if len(randomness) != RANDOM_BYTES:
+        raise ValueError(f"a key needs {RANDOM_BYTES} bytes of randomness")
+    body = key_id + _base62(int.from_bytes(randomness, "big"), SECRET_LENGTH)
+    body += _check_digits(body)
+    return Minted(key=PREFIXES[kind] + body, id=KeyId(key_id), last4=body[-4:])
+
+
 def is_well_formed(key: str) -> bool:
     """Whether the check digits fit: a typing error passes once in 57 billion."""
     body = key[3:] if key.startswith("sk-") else ""
-    if body.startswith(("sub-", "sub_")):
-        body = body[4:]
+    mark = next((mark for mark in _MARKS if body.startswith(mark)), "")
+    body = body[len(mark) :]
     if len(body) != BODY_LENGTH or not (body.isascii() and body.isalnum()):
         return False
     return _check_digits(body[:-CHECK_LENGTH]) == body[-CHECK_LENGTH:]
+
+
+def masked(kind: str, key_id: str, last4: str) -> str:
+    """How a key is shown in lists: enough to tell it from others."""
+    return f"{PREFIXES.get(kind, 'sk-')}{key_id[:4]}…{last4}"
 
 
 class Digester:
@@ -111,6 +130,38 @@ def check_model(policy: KeyPolicy, model: str) -> None:
             "This API key may not use this model: it is not in the key's model list.",
             code="model_access_denied",
             param="model",
+        )
+
+
+AREAS = ("billing", "keys", "usage")
+"""What there is to manage of an organization."""
+READ = "read"
+SCOPES = (READ, *AREAS, *(f"{area}:{READ}" for area in AREAS))
+"""What an admin key may be restricted to: reading everything, all of one area, or reading that."""
+
+
+def parse_scopes(texts: Iterable[str]) -> tuple[str, ...]:
+    """The scopes of an admin key, each once and in order. Raises: BadRequest."""
+    given = {text.strip() for text in texts if text.strip()}
+    if unknown := sorted(given.difference(SCOPES)):
+        raise BadRequest(
+            f"{unknown[0]!r} is no scope; there are {', '.join(SCOPES)}.",
+            code="invalid_parameter",
+            param="scopes",
+        )
+    return tuple(scope for scope in SCOPES if scope in given)
+
+
+def check_scope(policy: KeyPolicy, area: str, *, write: bool) -> None:
+    """Refuse an admin key that is restricted to other things. An area that is not named here is
+    open to unrestricted keys alone, and to `read`.
+    """
+    enough = {area} if write else {area, f"{area}:{READ}", READ}
+    if policy.scopes and policy.scopes.isdisjoint(enough):
+        deed = "change" if write else "read"
+        raise Forbidden(
+            f"This admin key may not {deed} this: it is restricted to "
+            f"{', '.join(sorted(policy.scopes))}. Use one with the scope {area!r}."
         )
 
 

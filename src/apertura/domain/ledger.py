@@ -8,6 +8,7 @@ are named by what they hold:
     org:<id>:promo:<id>      liability   a gift, with an expiry
     org:<id>:plan:<cycle>    liability   a cycle's allowance, in thousandths of a credit
     contra:plan-credits      income      its other side, in the same
+    contra:lost-credits      expense     what no allowance could be charged with, in the same
     contra:promos            income      what gifts cost us
     revenue:usage            income      what calls cost their callers
     revenue:plans            income      what plans cost their subscribers
@@ -23,6 +24,7 @@ a wrong one is reversed by a new one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -36,6 +38,7 @@ PLANS = "revenue:plans"
 WRITE_OFFS = "write-offs"
 PROMOS = "contra:promos"
 PLAN_CREDITS = "contra:plan-credits"
+LOST_CREDITS = "contra:lost-credits"
 _CREDIT_SIDE = ("org:", "revenue:", "upstream:")
 _DEBIT_SIDE = ("processor:", "cost:", "contra:")
 
@@ -81,16 +84,21 @@ def promo(org_id: str, promo_id: str) -> str:
     return f"org:{org_id}:promo:{promo_id}"
 
 
-def wallet_owner(account: str) -> str | None:
-    """The id of the organization whose wallet an account is; None if it is another account."""
-    shelf, _, rest = account.partition(":")
-    owner, _, what = rest.partition(":")
-    return owner if (shelf, what) == ("org", "wallet") else None
+def plan(org_id: str, cycle: str) -> str:
+    """The account of an allowance: of one cycle of an organization's plan."""
+    return f"org:{org_id}:plan:{cycle}"
+
+
+def is_payer(account: str) -> bool:
+    """Whether calls are paid from an account, so that a fund of its name goes with it."""
+    return account.startswith("org:")
 
 
 def unit_of(account: str) -> Unit:
     """What an account counts."""
-    if account == PLAN_CREDITS or (account.startswith("org:") and ":plan:" in account):
+    if account in (PLAN_CREDITS, LOST_CREDITS) or (
+        account.startswith("org:") and ":plan:" in account
+    ):
         return "credits"
     return "nano-dollars"
 
@@ -135,14 +143,26 @@ def refund(
 
 
 def charge(
-    org_id: str, *, charged: int, written_off: int, reference: str, transaction_id: str, at: int
+    payers: Mapping[str, int],
+    *,
+    written_off: int = 0,
+    credits_lost: int = 0,
+    reference: str,
+    transaction_id: str,
+    at: int,
 ) -> Transaction:
-    """Calls were used: their cost is revenue, from the wallet as far as it goes."""
-    assert min(charged, written_off) >= 0
+    """Calls were used: what they cost is revenue, from the accounts that pay as far as they go.
+
+    `payers` are wallets and gifts (nano-dollars) and allowances (credits), with what each pays.
+    """
+    assert min([written_off, credits_lost, *payers.values()]) >= 0
+    in_credits = [n for account, n in payers.items() if unit_of(account) == "credits"]
     moved = {
-        wallet(org_id): charged,
+        **payers,
         WRITE_OFFS: written_off,
-        REVENUE: -(charged + written_off),
+        LOST_CREDITS: credits_lost,
+        REVENUE: sum(in_credits) - sum(payers.values()) - written_off,
+        PLAN_CREDITS: -sum(in_credits) - credits_lost,
     }
     entries = tuple(Entry(account, Nano(amount)) for account, amount in moved.items() if amount)
     return Transaction(id=transaction_id, kind="usage", reference=reference, entries=entries, at=at)
@@ -164,6 +184,17 @@ def give(
     _check("promo", amount, reference)
     entries = (Entry(PROMOS, amount), Entry(promo(org_id, promo_id), Nano(-amount)))
     return Transaction(id=transaction_id, kind="promo", reference=reference, entries=entries, at=at)
+
+
+def take_back(
+    org_id: str, promo_id: str, amount: Nano, reference: str, *, transaction_id: str, at: int
+) -> Transaction:
+    """What is left of a gift whose time is over. Raises: ValueError, as `top_up`."""
+    _check("promo's end", amount, reference)
+    entries = (Entry(promo(org_id, promo_id), amount), Entry(PROMOS, Nano(-amount)))
+    return Transaction(
+        id=transaction_id, kind="promo-end", reference=reference, entries=entries, at=at
+    )
 
 
 def owe(

@@ -26,6 +26,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """The offers to try, in order."""
 
     model: Model
+    asked: str
+    """The name of it that the caller gave."""
     bucket: str
     """What the calls to it are counted by: variants of a model count as that model."""
     offers: tuple[Offer, ...]
@@ -81,4 +83,10 @@ def route(model: str, kind: str, catalog: Catalog) -> Route:
             f"The model {model!r} cannot be served now: no offer of it has a price and a weight.",
             headers={"Retry-After": "60"},
         )
-    return Route(model=entry, bucket=found.bucket, offers=tuple(usable), dropped=tuple(dropped))
+    return Route(
+        model=entry,
+        asked=model,
+        bucket=found.bucket,
+        offers=tuple(usable),
+        dropped=tuple(dropped),
+    )

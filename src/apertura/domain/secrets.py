@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 
 KEY_DIGEST = "api key digest v1"
+IDEMPOTENCY = "idempotency digest v1"
+CODES = "payment code digest v1"
 
 
 def derive(root: str, purpose: str) -> bytes:

@@ -21,6 +21,9 @@ PRICE_MAX = 2_000 * NANO_PER_USD
 """The highest price that is believed, per million tokens or per call: several times any known one,
 and low enough that the cost of the largest usage (`domain.usage`) fits 64 bits."""
 
+MARKUP_MAX = 1_000
+"""The most that is believed, in percent."""
+
 
 class Tariff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Amounts as strings of dollars per million tokens."""
@@ -66,6 +69,21 @@ def read_price(row: Tariff, tiers: Sequence[TierRow], *, needs_output: bool) -> 
         raise ValueError("output_usd_per_million is missing")
     base = msgspec.structs.replace(FREE, **stated)
     return msgspec.structs.replace(base, tiers=tuple(_tiers(base, tiers)))
+
+
+def raised(price: Price, percent: int) -> Price:
+    """Each amount with so much on top, up to whole nano-dollars. Raises: ValueError."""
+    if not 0 <= percent <= MARKUP_MAX:
+        raise ValueError(f"markup_percent: {percent} is not between 0 and {MARKUP_MAX}")
+    amounts = {
+        name: -(-amount * (100 + percent) // 100)
+        for name in FIELDS
+        if (amount := getattr(price, name)) is not None
+    }
+    if max(amounts.values()) > PRICE_MAX:
+        raise ValueError(f"markup_percent: {percent} makes a price of more than is believed")
+    tiers = tuple(Tier(tier.above, raised(tier.price, percent)) for tier in price.tiers)
+    return Price(**amounts, tiers=tiers)
 
 
 def price_id(provider: str, row: Tariff, tiers: Sequence[TierRow], checked: str) -> str:

@@ -1,9 +1,9 @@
 """May this call start: limits first, then funds.
 
-Limits are taken here, all or nothing; funds will be held here too (`docs/architecture.md`, the path
-of a dollar). A refused call takes nothing, reaches no provider and costs nothing.
+Limits are taken here, all or nothing; the call's hold comes after (`purse`). A refused call takes
+nothing, reaches no provider and costs nothing.
 
-What it is not: the arithmetic of either. The rule that keeps it honest: no call reaches a provider
+What it is not: the arithmetic of limits. The rule that keeps it honest: no call reaches a provider
 without having passed through `admit`.
 """
 
@@ -41,7 +41,9 @@ class Admission:
                 headers={"Retry-After": "5"},
             )
         now = self._clock()
-        standing = limits.take_all(self._counters.windows(address, caller.key_id, model, now), now)
+        per_minute = 0 if caller.plan is None else caller.plan.per_model
+        windows = self._counters.windows(address, caller.key_id, model, now, per_minute)
+        standing = limits.take_all(windows, now)
         return standing if standing is None or standing.admitted else self._refuse(standing)
 
     def count_stranger(self, address: str) -> None:

@@ -21,6 +21,7 @@ from apertura.errors import AperturaError, BudgetSpent
 from apertura.providers.base import Operation
 
 Outcome = Literal["answered", "cut", "failed"]
+Payer = Literal["", "wallet", "promo", "allowance"]
 
 _getrandbits = random.Random(random.SystemRandom().getrandbits(256)).getrandbits  # noqa: S311  # ids are no secrets
 
@@ -50,6 +51,9 @@ class Call:
     """What may be spent on it; settlement ends it."""
     funds: tuple[str, ...] = ()
     """Over which the hold is."""
+    payer: Payer = ""
+    credits: int | None = None
+    """What it takes of an allowance, in thousandths; None where money pays."""
     output_held = -1
     """Output tokens that the hold covers, where the caller stated no limit; else -1."""
 

@@ -6,6 +6,8 @@ same events that a stream would have had, and is closed whatever becomes of the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from apertura.domain.catalog import Offer
 from apertura.domain.usage import Usage
 from apertura.errors import AperturaError
@@ -13,6 +15,7 @@ from apertura.relay.questions import ChatQuestion
 from apertura.wire import gemini
 from apertura.wire.chat import ChatRequest
 from apertura.wire.dialect import Tap
+from apertura.wire.passing import TapOver
 
 
 class GeminiQuestion(ChatQuestion):
@@ -30,40 +33,28 @@ class GeminiQuestion(ChatQuestion):
         if self._array is None:
             return tap
         self._array = gemini.JsonArray()  # each attempt begins anew
-        return ArrayTap(tap, self._array)
+        return ArrayTap(tap, self._array, whole=not self.include_cost)
+
+    def last(self, usage: Usage) -> Callable[[int], bytes]:
+        due, array = super().last(usage), self._array
+        return due if array is None else lambda cost: array.feed(due(cost)) + array.close()
 
     def render_stream_error(self, error: AperturaError) -> bytes:
         said = super().render_stream_error(error)
         return said if self._array is None else self._array.feed(said) + self._array.close()
 
 
-class ArrayTap:
-    """Another tap's stream, as the items of an array; what was heard is the other's."""
+class ArrayTap(TapOver):
+    """Another tap's stream, as the items of an array. `whole`: nothing follows its end."""
 
-    content = finished = ended = False
-    usage: Usage | None = None
-    pieces = chars = 0
-    salvage = b""
+    def __init__(self, tap: Tap, array: gemini.JsonArray, *, whole: bool) -> None:
+        super().__init__(tap)
+        self._array, self._whole = array, whole
 
-    def __init__(self, tap: Tap, array: gemini.JsonArray) -> None:
-        self._tap, self._array = tap, array
+    def pass_on(self, out: bytes) -> bytes:
+        """Events as items."""
+        return self._array.feed(out)
 
-    def feed(self, data: bytes) -> bytes:
-        """As the other tap's."""
-        try:
-            return self._array.feed(self._tap.feed(data))
-        finally:
-            self._hear()
-
-    def close(self) -> bytes:
-        """As the other tap's, and the end of the array."""
-        try:
-            return self._array.feed(self._tap.close()) + self._array.close()
-        finally:
-            self._hear()
-
-    def _hear(self) -> None:
-        tap = self._tap
-        self.content, self.finished, self.ended = tap.content, tap.finished, tap.ended
-        self.usage, self.pieces, self.chars = tap.usage, tap.pieces, tap.chars
-        self.salvage = self._array.feed(tap.salvage) if tap.salvage else b""
+    def pass_last(self, end: bytes) -> bytes:
+        """The last items, and the end of the array."""
+        return self._array.feed(end) + (self._array.close() if self._whole else b"")

@@ -34,7 +34,10 @@ TRUST_SECONDS = 60
 """How long after its last renewal a worker relies on its leases: less than they last, so that
 clocks may differ and a question may be slow."""
 SWEEP_SECONDS = 2
-"""What was not touched for so long goes back."""
+"""What was not touched for so long goes back, where little else is left of the fund."""
+RARELY = 15
+"""Sweeps, of which one is over all leases: where much is left, an idle lease is in nobody's way,
+and to ask for it anew would cost more than the call does."""
 ATTEMPTS = 32
 """Times that a call asks anew because others took what it had asked for."""
 
@@ -59,6 +62,7 @@ class Leases:
         self._known: dict[str, Lease] = {}
         self._questions: dict[str, _Question] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+        self._turns = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._begin()
 
@@ -81,7 +85,7 @@ class Leases:
         returned = await self._database.write(partial(store.return_of_place, place=self._place))
         self._tasks = [
             self._loop.create_task(self._keep(RENEW_SECONDS, self.renew)),
-            self._loop.create_task(self._keep(SWEEP_SECONDS, self.sweep)),
+            self._loop.create_task(self._keep(SWEEP_SECONDS, self.tidy)),
         ]
         self._database.on_change(self._changed)
         return returned
@@ -228,9 +232,21 @@ class Leases:
         now_ms = time.time_ns() // 1_000_000
         await self._database.write(partial(store.return_expired, now_ms=now_ms))
 
-    async def sweep(self) -> None:
-        """Give back what nobody touched since the last time, and what caps no longer cover."""
-        await self._give_back({lease.fund: lease.surplus() for lease in self._known.values()})
+    async def tidy(self) -> None:
+        """Give back what nobody touched, of funds of which little is left; of others rarely."""
+        self._turns += 1
+        if self._turns % RARELY:
+            await self.sweep(await store.scarce(self._database, self.worker))
+        else:
+            await self.sweep()
+
+    async def sweep(self, of: Sequence[str] | None = None) -> None:
+        """Give back what nobody touched since the last time, of these funds or of all; and what
+        caps no longer cover.
+        """
+        names = list(self._known) if of is None else of
+        leases = [lease for name in names if (lease := self._known.get(name)) is not None]
+        await self._give_back({lease.fund: lease.surplus() for lease in leases})
         if any(funds.kind_of(name) not in funds.PAYERS for name in self._known):
             await self.recall()
 

@@ -15,9 +15,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from apertura.domain import payers
 from apertura.domain.catalog import Offer
 from apertura.domain.ceiling import ceiling, largest_output, output_limit
-from apertura.domain.funds import Hold, Short, funds_of, refusal
+from apertura.domain.funds import Hold, Short, refusal
+from apertura.domain.payers import Way
 from apertura.domain.pricing import Price
 from apertura.domain.routing import Route
 from apertura.errors import PaymentRequired
@@ -43,21 +45,25 @@ class Purse:
     async def hold(self, call: Call, question: Question, route: Route) -> Head:
         """Take the call's hold; returns what the reply must say of it.
 
-        Raises: PaymentRequired, RateLimited (what is left is tied up), Unavailable.
+        Raises: PaymentRequired, Forbidden (a plan without the model), RateLimited (what is left is
+            tied up), Unavailable.
         """
         tokens = input_bound(question)
         wanted = max(self._output(question, offer) for offer in route.offers)
-        amount = _height(route, tokens, wanted)
-        if not amount:
-            return b""
-        caller = call.caller
-        names = funds_of(caller.org_id, caller.key_id, caller.caps, call.started_ms)
-        hold = self.leases.take(names, amount) or await self.leases.hold(names, amount)
-        if isinstance(hold, Hold):
-            _give(call, question, names, hold, wanted)
-            return b""
-        wish = _Wish(call, question, route, names, tokens, wanted)
-        return await self._less(wish, hold)
+        height = _height(route, tokens, wanted)
+        shorts: list[Short] = []
+        ways = payers.ways(call.caller, route.asked, call.started_ms)
+        for way in ways:
+            amount = height if way.credits is None else way.credits
+            if not amount:
+                call.payer, call.credits = way.payer, way.credits
+                return b""
+            hold = self.leases.take(way.funds, amount) or await self.leases.hold(way.funds, amount)
+            if isinstance(hold, Hold):
+                _give(call, question, way, hold, wanted)
+                return b""
+            shorts.append(hold)
+        return await self._less(_Wish(call, question, route, tokens, wanted), ways, shorts)
 
     async def extend(self, call: Call) -> None:
         """A stream has outgrown its hold: hold more. Raises: PaymentRequired, Unavailable."""
@@ -77,19 +83,23 @@ class Purse:
             question.choices
         )
 
-    async def _less(self, wish: _Wish, short: Short) -> Head:
-        """A hold for less output than was wanted, if that is of use."""
+    async def _less(self, wish: _Wish, ways: Sequence[Way], shorts: Sequence[Short]) -> Head:
+        """A hold for less output than was wanted, if that is of use: by the last way, as those
+        before it are for what is left of something.
+        """
         question, route = wish.question, wish.route
+        way, short = ways[-1], shorts[-1]
         sizes = [_largest(offer, wish.tokens, short.covers, wish.output) for offer in route.offers]
         each = min(size or 0 for size in sizes) // question.choices
         name = route.offers[0].provider.limit
-        if not short.empty or not each or not question.lower_output(each, name):
-            raise refusal(short)
+        usable = way.credits is None and short.empty and each > 0
+        if not usable or not question.lower_output(each, name):
+            raise refusal(_to_name(shorts))
         output = each * question.choices
-        hold = await self.leases.hold(wish.names, _height(route, wish.tokens, output))
+        hold = await self.leases.hold(way.funds, _height(route, wish.tokens, output))
         if not isinstance(hold, Hold):
             raise refusal(hold)
-        _give(wish.call, question, wish.names, hold, output)
+        _give(wish.call, question, way, hold, output)
         return b"x-output-limit: %d\r\n" % each
 
 
@@ -99,9 +109,15 @@ class _Wish(NamedTuple):
     call: Call
     question: Question
     route: Route
-    names: Sequence[str]
     tokens: int
     output: int
+
+
+def _to_name(shorts: Sequence[Short]) -> Short:
+    """Of the ways that do not cover a call, the one to name: what is only tied up comes back, so
+    that waiting helps; else the last, which is the one that can be filled.
+    """
+    return next((short for short in shorts if not short.empty), shorts[-1])
 
 
 def input_bound(question: Question) -> int:
@@ -127,6 +143,8 @@ def _price(offer: Offer) -> Price:
     return offer.price
 
 
-def _give(call: Call, question: Question, names: Sequence[str], hold: Hold, output: int) -> None:
-    call.hold, call.funds = hold, tuple(names)
-    call.output_held = output if question.max_output is None else -1
+def _give(call: Call, question: Question, way: Way, hold: Hold, output: int) -> None:
+    call.hold, call.funds = hold, way.funds
+    call.payer, call.credits = way.payer, way.credits
+    unlimited = question.max_output is None and way.credits is None
+    call.output_held = output if unlimited else -1

@@ -7,18 +7,22 @@ honest: the relay asks nothing of a question that does not stand here.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from apertura.domain.catalog import Offer
-from apertura.errors import AperturaError
+from apertura.domain.money import NANO_PER_USD
+from apertura.domain.usage import Usage
+from apertura.errors import AperturaError, BadRequest
 from apertura.relay.exchange import Head
+from apertura.wire.costs import Bill, dollars
 from apertura.wire.dialect import ReplyFacts, Tap
 
 Keep = Callable[[bytes], Awaitable[None]]
 """Keeps a whole reply that its caller asked to be kept."""
 DROPPED_MOST = 50
 """Names that are listed in one reply."""
+WISH = b"x-include-cost"
 _NAME = re.compile(r"[\w.\[\]-]{1,100}", re.ASCII)
 
 
@@ -37,6 +41,8 @@ class Question(Protocol):
     """The content type of a streamed reply."""
     keep: Keep | None
     """Awaited before the last byte of a reply leaves."""
+    include_cost: bool
+    """The caller wants the cost within the reply: then `bill` comes before settlement."""
 
     def dialect(self, offer: Offer) -> str:
         """What is spoken to an offer's provider."""
@@ -65,6 +71,19 @@ class Question(Protocol):
         """For a streamed reply."""
         ...
 
+    def bill(self, body: bytes, usage: Usage) -> Bill:
+        """A whole reply that `check` gave, ready for its cost. `usage` is what is charged for.
+
+        Raises: Garbled.
+        """
+        ...
+
+    def last(self, usage: Usage) -> Callable[[int], bytes]:
+        """What is still due of a stream that was listened to and has ended, once its cost is known.
+        Raises: Garbled.
+        """
+        ...
+
     def streamed(self, tap: Tap) -> bytes:
         """The whole reply of a stream that has ended, for `keep`."""
         ...
@@ -84,3 +103,33 @@ def dropped_line(names: tuple[str, ...]) -> Head:
     """
     listed = ", ".join(name for name in names[:DROPPED_MOST] if _NAME.fullmatch(name))
     return b"x-dropped-params: %b\r\n" % listed.encode()
+
+
+def note_wish(question: Question, headers: Mapping[bytes, bytes]) -> None:
+    """Where the caller's headers ask for the cost within the reply, by `X-Include-Cost`.
+
+    Raises: BadRequest.
+    """
+    if WISH not in headers:
+        return
+    wish = headers[WISH].strip().lower()
+    if wish not in (b"true", b"false"):
+        raise BadRequest(
+            "X-Include-Cost must be true or false.",
+            code="invalid_parameter",
+            param="X-Include-Cost",
+        )
+    question.include_cost = question.include_cost or wish == b"true"
+
+
+def cost_lines(cost: int, credits_taken: int | None) -> Head:
+    """The headers that say what a call cost, in nano-dollars; and where a plan's allowance paid,
+    in thousandths of its credits.
+    """
+    if credits_taken is None and 0 < cost < NANO_PER_USD:
+        # What `dollars` says, spelled out: most calls cost so much, and each pays for this line.
+        return (b"x-cost-usd: 0.%09d" % cost).rstrip(b"0") + b"\r\n"
+    line = b"x-cost-usd: %b\r\n" % dollars(cost)
+    if credits_taken is None:
+        return line
+    return b"%bx-credits: %b\r\n" % (line, dollars(credits_taken * 1_000_000))

@@ -9,6 +9,7 @@ question holds the parsed request, never the caller's bytes.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import msgspec
 
@@ -16,8 +17,9 @@ from apertura.domain.catalog import Offer
 from apertura.domain.usage import Usage
 from apertura.errors import AperturaError, Garbled
 from apertura.relay.question import Keep
-from apertura.wire import estimate, hosted_tools
+from apertura.wire import costs, estimate, hosted_tools
 from apertura.wire.chat import Chat, ChatRequest
+from apertura.wire.costs import Bill, CostTap
 from apertura.wire.dialect import CallFacts, Expressed, Inbound, ReplyFacts, Tap, Target
 from apertura.wire.dialects import LEFT_OUT, OUTBOUND, PASSING
 from apertura.wire.events import (
@@ -49,6 +51,7 @@ class ChatQuestion:
 
     __slots__ = (
         "_chat",
+        "_costs",
         "_facts",
         "_tap",
         "anew",
@@ -57,6 +60,7 @@ class ChatQuestion:
         "choices",
         "dropped",
         "extra",
+        "include_cost",
         "keep",
         "max_output",
         "name",
@@ -74,6 +78,7 @@ class ChatQuestion:
         self.anew = False
         self.beta = self.extra = b""
         self.keep: Keep | None = None
+        self.include_cost = request.include_cost
         self.dropped: tuple[str, ...] = ()
         self._chat: Chat | None = None
         self._facts: CallFacts | None = None
@@ -87,7 +92,7 @@ class ChatQuestion:
                 id=self.call_id.removeprefix("req_"),
                 created=int(time.time()),
                 model=self.request.model,
-                include_usage=self.request.include_usage,
+                include_usage=self.request.include_usage or self.include_cost,
                 request=self.request,
             )
         return self._facts
@@ -130,11 +135,23 @@ class ChatQuestion:
     def listen(self, offer: Offer) -> Tap:
         """For a streamed reply."""
         if self.name in offer.dialects and not self.anew:
-            self._tap = PASSING[self.name].listen(self.request.include_usage)
+            include_usage = self.request.include_usage or self.include_cost
+            self._tap = PASSING[self.name].listen(include_usage)
         else:
             decoder = OUTBOUND[self.dialect(offer)].decoder()
             self._tap = TranslatingTap(decoder, self.speaks.encoder(self.facts))
-        return self._tap
+        if not self.include_cost:
+            return self._tap
+        self._costs: CostTap = CostTap(self.name, self._tap)
+        return self._costs
+
+    def bill(self, body: bytes, usage: Usage) -> Bill:
+        """A whole reply, ready for its cost. Raises: Garbled."""
+        return costs.in_reply(self.name, body, usage)
+
+    def last(self, usage: Usage) -> Callable[[int], bytes]:
+        """What is still due of a stream, once its cost is known. Raises: Garbled."""
+        return self._costs.bill(usage).at
 
     def streamed(self, tap: Tap) -> bytes:
         """The whole reply of a stream that has ended; of formats that can be kept."""
@@ -202,6 +219,7 @@ class ResponsesQuestion(ChatQuestion):
     __slots__ = ()
 
     def streamed(self, tap: Tap) -> bytes:
+        tap = self._tap or tap  # whatever is done to its bytes
         said = tap.encoder if isinstance(tap, TranslatingTap) else tap
         if not isinstance(said, ResponsesEncoder | ResponsesTap):
             raise TypeError(f"{type(said).__name__} holds no response")

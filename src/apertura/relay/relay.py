@@ -25,9 +25,9 @@ from apertura.relay.call import Call
 from apertura.relay.connection import Expiry, Origin, Reply
 from apertura.relay.exchange import Exchange, Head
 from apertura.relay.purse import Purse
-from apertura.relay.question import Question, dropped_line
+from apertura.relay.question import Question, cost_lines, dropped_line, note_wish
 from apertura.relay.reply import Passage, Timers
-from apertura.relay.settlement import Settlement
+from apertura.relay.settlement import Settlement, is_charged
 from apertura.relay.transport import Transport
 from apertura.wire.estimate import tokens_of
 
@@ -68,6 +68,7 @@ class Relay:
         Raises: AperturaError, while the caller has seen nothing yet; later errors go into the
         stream, and the caller's hanging up ends in CancelledError as everywhere.
         """
+        note_wish(question, exchange.headers)
         head += await self._purse.hold(call, question, route)
         self.running += 1
         attempt = self._stream if question.stream else self._whole
@@ -113,11 +114,17 @@ class Relay:
         call.content = True  # no other offer mends what goes wrong from here on
         if question.keep is not None:
             await question.keep(facts.body)
-        call.answered(facts.usage or self._estimate(question, facts.chars, offer))
-        self._settlement.settle(call)
+        used = facts.usage or self._estimate(question, facts.chars, offer)
+        bill = question.bill(facts.body, used) if question.include_cost else None
+        call.answered(used)
+        cost = self._settlement.settle(call)
+        paid = call.credits
+        if paid and not is_charged(call):
+            paid = 0
+        head += cost_lines(cost, paid)
         if question.dropped:
             head += dropped_line(question.dropped)
-        exchange.respond(200, JSON + head, facts.body)
+        exchange.respond(200, JSON + head, facts.body if bill is None else bill.at(cost))
 
     async def _stream(
         self, call: Call, question: Question, offer: Offer, exchange: Exchange, head: Head
@@ -140,11 +147,13 @@ class Relay:
             if exchange.closed and call.content:
                 call.cut(tap.usage or self._estimate(question, tap.chars, offer))
             raise
-        call.answered(tap.usage or self._estimate(question, tap.chars, offer))
+        used = tap.usage or self._estimate(question, tap.chars, offer)
+        last = question.last(used) if question.include_cost else None
+        call.answered(used)
         if question.keep is not None:
             await question.keep(question.streamed(tap))
-        self._settlement.settle(call)
-        passage.finish()
+        cost = self._settlement.settle(call)
+        passage.finish(b"" if last is None else last(cost))
 
     def _request(
         self, call: Call, question: Question, offer: Offer, patience: float

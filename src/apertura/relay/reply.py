@@ -98,9 +98,9 @@ class Passage:
         if self._error is not None:
             raise self._error
 
-    def finish(self) -> None:
-        """Send the success marker: the call is settled."""
-        self._exchange.write(self._end)
+    def finish(self, last: bytes = b"") -> None:
+        """Send the success marker, and what else was left for the end: the call is settled."""
+        self._exchange.write(self._end + last)
         self._exchange.end()
 
     def _take(self, data: bytes) -> None:

@@ -15,8 +15,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from apertura.domain.catalog import Offer
 from apertura.domain.money import Nano
 from apertura.domain.pricing import cost
+from apertura.domain.usage import NOTHING, Usage
 from apertura.errors import AperturaError
 from apertura.relay.call import Call
 from apertura.relay.leases import Leases
@@ -44,8 +46,9 @@ class Settlement:
         self._database, self._journal, self._meters = database, journal, meters
         self.leases = leases
         self._rows: list[Charge] = []
-        self.full = False
-        """The database has been away for so long that no more calls may start."""
+        self.full = not journal.is_ready
+        """No more calls may start: the database has been away for too long, or the journal's disk
+        has no room for more than those that run."""
         self._mark = 0
         self._clock = asyncio.get_running_loop().time
         self._writing = asyncio.Lock()
@@ -60,7 +63,8 @@ class Settlement:
         self._journal.forget()
         await self.leases.start()
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._run()), loop.create_task(self._write_log())]
+        steps = (self._run(), self._write_log(), self._keep_ready())
+        self._tasks = [loop.create_task(step) for step in steps]
         return len(rows)
 
     def settle(self, call: Call) -> Nano:
@@ -79,7 +83,7 @@ class Settlement:
         waiting = len(self._rows)
         if waiting == 1:
             self._woken.set()
-        self.full = waiting >= BACKLOG_MOST
+        self.full = waiting >= BACKLOG_MOST or not self._journal.is_ready
         return Nano(row.cost)
 
     def backlog(self) -> int:
@@ -123,22 +127,42 @@ class Settlement:
             await asyncio.sleep(LOG_SECONDS)
             await asyncio.to_thread(self._meters.flush)
 
+    async def _keep_ready(self) -> None:
+        """Make room in the journal again, once its disk has some."""
+        while True:
+            await asyncio.sleep(RETRY_SECONDS)
+            if not self._journal.is_ready:
+                try:
+                    self._journal.prepare()
+                except AperturaError as error:
+                    log("journal_full", error=error.message)
+                self._note_room()
+
+    def _note_room(self) -> None:
+        self.full = len(self._rows) >= BACKLOG_MOST or not self._journal.is_ready
+
     async def _write_batch(self) -> None:
         rows = self._rows[:BATCH_MOST]
         mark = self._mark if len(rows) == len(self._rows) else None
         await charges.record_and_charge(self._database, rows)
         self.leases.booked(rows)
         del self._rows[: len(rows)]
-        self.full = len(self._rows) >= BACKLOG_MOST
+        self._note_room()
         if mark is not None:
             self._journal.settled(mark)
 
     def _row(self, call: Call) -> Charge:
         """The call's row, by position in the order of its fields: five times as fast as by name."""
         offer, used, caller, first = call.offer, call.usage, call.caller, call.first_at
-        price = offer.price if offer is not None and is_charged(call) else None
-        spent = cost(used, price) if price is not None else 0
-        hold = call.hold
+        hold, credits_taken = call.hold, call.credits
+        spent, taken, upstream = 0, 0, 0
+        if offer is not None and used is not NOTHING:
+            is_paid = is_charged(call)
+            if credits_taken is None and is_paid and offer.price is not None:
+                spent = cost(used, offer.price)
+            elif credits_taken and is_paid:
+                taken = credits_taken
+            upstream = _upstream_cost(offer, used, spent)
         return Charge(
             call.id,
             caller.org_id,
@@ -166,10 +190,24 @@ class Settlement:
             used.estimated,
             spent,
             offer.price_id if offer is not None else "",
+            used.image_output,
+            taken,
+            upstream,
+            call.payer,
             self.leases.worker if hold is not None else "",
             call.funds,
-            0 if hold is None else self.leases.settle(hold, spent),
+            0 if hold is None else self.leases.settle(hold, spent or taken),
         )
+
+
+def _upstream_cost(offer: Offer, used: Usage, spent: int) -> int:
+    """What the provider takes, whether or not the caller is charged."""
+    price = offer.upstream_price
+    if price is None:
+        if spent or offer.price is None:
+            return spent
+        price = offer.price
+    return cost(used, price)
 
 
 def is_charged(call: Call) -> bool:

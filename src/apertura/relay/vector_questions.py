@@ -6,10 +6,14 @@ for chats, a question holds the parsed request, never the caller's bytes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from apertura.domain.catalog import Offer
+from apertura.domain.usage import Usage
 from apertura.errors import AperturaError
 from apertura.relay.question import Keep
-from apertura.wire import embeddings, gemini_embeddings, openai_chat, rerank
+from apertura.wire import costs, embeddings, gemini_embeddings, openai_chat, rerank
+from apertura.wire.costs import Bill
 from apertura.wire.dialect import ReplyFacts, Tap
 from apertura.wire.embeddings import EmbeddingRequest
 from apertura.wire.rerank import RerankRequest
@@ -26,6 +30,9 @@ class _Numbers:
     dropped: tuple[str, ...] = ()
     extra = b""
     keep: Keep | None = None
+    include_cost = False
+    name: str
+    """What its replies are called in `costs.PLACES`."""
 
     @property
     def size(self) -> int:
@@ -40,6 +47,12 @@ class _Numbers:
     def listen(self, offer: Offer) -> Tap:
         raise NotImplementedError("this is not streamed")
 
+    def bill(self, body: bytes, usage: Usage) -> Bill:
+        return costs.in_reply(self.name, body, usage)
+
+    def last(self, usage: Usage) -> Callable[[int], bytes]:
+        raise NotImplementedError("this is not streamed")
+
     def streamed(self, tap: Tap) -> bytes:
         raise NotImplementedError("this is not streamed")
 
@@ -51,9 +64,11 @@ class EmbeddingQuestion(_Numbers):
     """A request for embeddings."""
 
     request: EmbeddingRequest
+    name = "embeddings"
 
     def __init__(self, request: EmbeddingRequest) -> None:
         self.request = request
+        self.include_cost = request.include_cost
 
     def render(self, offer: Offer) -> bytes:
         unknown = offer.provider.unknown
@@ -77,6 +92,8 @@ class EmbeddingQuestion(_Numbers):
 class GeminiEmbeddingQuestion(EmbeddingQuestion):
     """The same, asked by Gemini's clients: one text, or a `batch` of them."""
 
+    name = "gemini_embeddings"
+
     def __init__(self, body: bytes, model: str, *, batch: bool) -> None:
         asked = gemini_embeddings.parse_gemini(body, batch)
         super().__init__(gemini_embeddings.request_of(asked, model=model, size=len(body)))
@@ -97,6 +114,7 @@ class RerankQuestion(_Numbers):
     """A request for documents in the order of their relevance."""
 
     request: RerankRequest
+    name = "rerank"
 
     def __init__(self, request: RerankRequest) -> None:
         self.request = request

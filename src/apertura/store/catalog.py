@@ -35,8 +35,10 @@ def read_catalog(
     own_offers: Sequence[Mapping[str, Any]] = (),
     more_providers: Iterable[ProviderRow] = (),
     more_offers: Iterable[OfferRow] = (),
+    markup_percent: int = 0,
 ) -> Catalog:
     """The snapshot: what is shipped, then what the installation's file says, then the rest.
+    `markup_percent` is what callers pay beside the shipped prices, which are the providers' own.
 
     Raises: CatalogError, naming the entry at fault.
     """
@@ -46,7 +48,8 @@ def read_catalog(
         *more_providers,
     ]
     names = {row.name for row in providers}
-    offers = [*_shipped_offers(names), *(_converted(row, OfferRow, "offer") for row in own_offers)]
+    shipped = _shipped_offers(names, markup_percent)
+    offers = [*shipped, *(_converted(row, OfferRow, "offer") for row in own_offers)]
     for offer in offers[len(offers) - len(own_offers) :]:
         if offer.provider not in names:
             raise CatalogError(
@@ -87,13 +90,13 @@ def _shipped_providers(environment: Mapping[str, str]) -> Iterable[ProviderRow]:
             yield _converted({**fields, "api_key": key}, ProviderRow, "provider")
 
 
-def _shipped_offers(providers: Collection[str]) -> Iterable[OfferRow]:
+def _shipped_offers(providers: Collection[str], markup_percent: int) -> Iterable[OfferRow]:
     """The rows of these providers' files, each with what its file says of all of them."""
     folder = files("apertura") / "catalogue"
     for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
         if file.name.removesuffix(".toml") in providers:
             content = _toml(file)
-            common = content.get("common", {})
+            common = {"markup_percent": markup_percent, **content.get("common", {})}
             for row in content.get("offers", []):
                 yield _converted({**common, **row}, OfferRow, "offer")
 

@@ -1,8 +1,9 @@
 """What calls cost, taken from whoever pays: from usage rows to the books.
 
 A batch of rows becomes one database transaction: the rows and their sums (`usage`), one transaction
-of the ledger for each organization, the leases lowered that covered the calls, the funds lowered by
-what was charged. What no lease covers is drawn from what is available, or else written off.
+of the ledger for each organization and one for each provider, the leases lowered that covered the
+calls, the funds lowered by what was charged. What no lease covers is drawn from what is available,
+or else written off; what an allowance cannot be charged with is lost, as it is no money.
 
 What it is not: what a call costs (`domain.pricing`) or what may be charged (`domain.funds`).
 
@@ -20,13 +21,15 @@ from operator import attrgetter
 import msgspec
 
 from apertura.domain import ledger as books
-from apertura.domain.funds import PAYERS, charged, spend
+from apertura.domain.funds import PAYERS, Kind, charged, spend
+from apertura.domain.money import Nano
 from apertura.store import funds, ledger
 from apertura.store.database import Database, Tx
 from apertura.store.funds import Stand
 from apertura.store.usage import COLUMNS, UsageRow, add_to_days, values_of
 
-_CHARGES = ("transaction_id", "org_id", "key_id", "model", "day", "cost", "written_off")
+_PART = ("transaction_id", "org_id", "key_id", "model", "day")
+_CHARGES = (*_PART, "cost", "written_off", "credits", "credits_lost")
 _MS_PER_DAY = 86_400_000
 
 
@@ -38,8 +41,8 @@ class Charge(UsageRow, frozen=True, gc=False):
     funds: tuple[str, ...] = ()
     """Those that the hold was over; none for a call that was not to be paid for."""
     covered: int = 0
-    """What of the cost the leases cover: all of it, but where a provider reports more than was
-    held and more than was left."""
+    """What of the cost (or credits, where an allowance pays) the leases cover: all of it, but where
+    a provider reports more than was held and more than was left."""
 
 
 _decode = msgspec.json.Decoder(Charge)
@@ -70,6 +73,7 @@ async def _at_once(tx: Tx, rows: Sequence[Charge]) -> int:
         raise Replayed
     await add_to_days(tx, rows)
     await _charge(tx, rows)
+    await _owe(tx, rows)
     return len(rows)
 
 
@@ -77,6 +81,7 @@ async def _one_by_one(tx: Tx, rows: Sequence[Charge]) -> int:
     new = [row for row in rows if await tx.insert_many("usage", COLUMNS, [_columns(row)])]
     await add_to_days(tx, new)
     await _charge(tx, new)
+    await _owe(tx, new)
     return len(new)
 
 
@@ -102,21 +107,35 @@ class _Group(msgspec.Struct):
     worker: str
     funds: tuple[str, ...]
     cost: int = 0
+    credits: int = 0
     covered: int = 0
+    payer: str = ""
+    """The account that pays, once that is known."""
     charged: int = 0
+
+    @property
+    def amount(self) -> int:
+        """What is to be charged, in the unit of the payer: no call costs both."""
+        return self.credits or self.cost
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The payers of that unit."""
+        return ("allowance",) if self.credits else ("wallet", "promo")
 
 
 def _groups(rows: Sequence[Charge]) -> list[_Group]:
     found: dict[_Alike, _Group] = {}
     for row in rows:
-        if row.cost:
+        if row.cost or row.credits:
             org, key, model, worker, held_on = _alike(row)
             alike = (org, key, model, row.started_ms // _MS_PER_DAY, worker, held_on)
             group = found.get(alike)
             if group is None:
                 group = found[alike] = _Group(*alike)
             group.cost += row.cost
-            group.covered += min(row.covered, row.cost)
+            group.credits += row.credits
+            group.covered += min(row.covered, row.cost or row.credits)
     return list(found.values())
 
 
@@ -156,8 +175,8 @@ class _Purse:
         """Charge what can be charged: to the payer that much, to each cap the whole cost."""
         covers = self._covers(group)
         parts = [(self.stands[name].fund, covered) for name, covered in covers.items()]
-        is_paid = any(self.stands[name].kind in PAYERS for name in covers)
-        group.charged = charged(group.cost, parts) if is_paid else 0
+        group.payer = next((name for name in covers if self.stands[name].kind in group.kinds), "")
+        group.charged = charged(group.amount, parts) if group.payer else 0
         for name, covered in covers.items():
             stand = self.stands[name]
             amount = group.charged if stand.kind in PAYERS else group.cost
@@ -170,14 +189,14 @@ class _Purse:
                 stand.fund = spend(stand.fund, 0, group.cost)
 
     def _covers(self, group: _Group) -> dict[str, int]:
-        """The funds that pay or were held, and what leases on them cover. Without a hold (a line
-        from before there were any, say) the wallet pays.
+        """The funds that pay or were held, and what leases on them cover. Where there is no payer
+        (no hold: a line from before there were any; or a gift that is over) the wallet pays money.
         """
         held = {name for name in group.funds if name in self.stands}
         covers = {
             name: min(group.covered, self.leases.get((name, group.worker), 0)) for name in held
         }
-        if not any(self.stands[name].kind in PAYERS for name in held):
+        if not group.credits and not any(self.stands[name].kind in PAYERS for name in held):
             wallet = books.wallet(group.org)
             if wallet in self.stands:
                 covers[wallet] = 0
@@ -213,24 +232,28 @@ async def _write_books(tx: Tx, rows: Sequence[Charge], groups: Sequence[_Group])
     """One transaction for each organization, called as the first of its calls in the batch."""
     first: dict[str, str] = {}
     for row in rows:
-        if row.cost:
+        if row.cost or row.credits:
             first.setdefault(row.org_id, row.call_id)
     at = max(row.started_ms + row.total_ms for row in rows)
-    paid: dict[str, int] = dict.fromkeys(first, 0)
-    cost: dict[str, int] = dict.fromkeys(first, 0)
+    paid: dict[str, dict[str, int]] = {org: defaultdict(int) for org in first}
+    lost: dict[str, list[int]] = {org: [0, 0] for org in first}
     parts: dict[tuple[str, str, str, str, int], list[int]] = {}
     for group in groups:
-        paid[group.org] += group.charged
-        cost[group.org] += group.cost
+        left = group.amount - group.charged
+        if group.payer:
+            paid[group.org][group.payer] += group.charged
+        lost[group.org][bool(group.credits)] += left
         name = _name_of(first[group.org])
-        part = parts.setdefault((name, group.org, group.key, group.model, group.day), [0, 0])
+        part = parts.setdefault((name, group.org, group.key, group.model, group.day), [0] * 4)
         part[0] += group.cost
-        part[1] += group.cost - group.charged
+        part[1] += 0 if group.credits else left
+        part[2] += group.credits
+        part[3] += left if group.credits else 0
     transactions = [
         books.charge(
-            org,
-            charged=paid[org],
-            written_off=cost[org] - paid[org],
+            paid[org],
+            written_off=lost[org][0],
+            credits_lost=lost[org][1],
             reference=call_id,
             transaction_id=_name_of(call_id),
             at=at,
@@ -243,3 +266,20 @@ async def _write_books(tx: Tx, rows: Sequence[Charge], groups: Sequence[_Group])
 
 def _name_of(call_id: str) -> str:
     return f"usage_{call_id}"
+
+
+async def _owe(tx: Tx, rows: Sequence[Charge]) -> None:
+    """What providers take for a batch: one transaction for each."""
+    owed: dict[str, int] = {}
+    first: dict[str, str] = {}
+    for row in rows:
+        if row.upstream_cost:
+            owed[row.provider] = owed.get(row.provider, 0) + row.upstream_cost
+            first.setdefault(row.provider, row.call_id)
+    if owed:
+        at = max(row.started_ms + row.total_ms for row in rows)
+        transactions = [
+            books.owe(name, Nano(amount), first[name], transaction_id=f"cost_{first[name]}", at=at)
+            for name, amount in sorted(owed.items())
+        ]
+        await ledger.insert(tx, transactions)

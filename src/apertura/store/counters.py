@@ -18,14 +18,18 @@ from apertura.domain.limits import Limit, Window
 
 PURGE_ABOVE = 50_000
 """Groups of windows; past it, windows that have emptied are dropped."""
+QUERIES = "?"
+"""In the place of a model: calls that ask for rows or sums of usage. No model is called so."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """The three limits of an installation; None is off."""
+    """The limits of an installation; None is off."""
 
     per_address: Limit | None
     per_key: Limit | None
     per_model: Limit | None
+    queries: Limit | None = None
+    """Per key, of questions about usage."""
 
 
 class MemoryCounters:
@@ -34,37 +38,46 @@ class MemoryCounters:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._windows: dict[tuple[str, str], Window] = {}
-        self._groups: dict[tuple[str, str, str], list[Window]] = {}
+        self._groups: dict[tuple[str, str, str, int], list[Window]] = {}
         self._purge_at = PURGE_ABOVE
 
-    def windows(self, address: str, key_id: str, model: str, now: float) -> list[Window]:
+    def windows(
+        self, address: str, key_id: str, model: str, now: float, per_minute: int = 0
+    ) -> list[Window]:
         """The windows of a call: its address (all of one IPv6 /64 share one), its key, and its key
-        with its model. An empty key or model has none.
+        with its model. An empty key or model has none. `per_minute` is a plan's own limit per
+        model; 0 is the installation's.
         """
-        name = (address, key_id, model)
+        name = (address, key_id, model, per_minute)
         windows = self._groups.get(name)
         if windows is None:
-            windows = self._groups[name] = self._make(address, key_id, model, now)
+            if len(self._groups) >= self._purge_at:
+                self._purge(now)
+            per_model = Limit(per_minute, 60) if per_minute else self._limits.per_model
+            windows = self._groups[name] = self._make(address, key_id, model, per_model)
         return windows
 
-    def _make(self, address: str, key_id: str, model: str, now: float) -> list[Window]:
-        if len(self._groups) >= self._purge_at:
-            self._purge(now)
+    def _make(self, address: str, key_id: str, model: str, per_model: Limit | None) -> list[Window]:
         limits, windows = self._limits, []
         if limits.per_address is not None:
             site = _site(address) if ":" in address else address
             windows.append(self._window(("address", site), limits.per_address, "this address"))
         if limits.per_key is not None and key_id:
             windows.append(self._window(("key", key_id), limits.per_key, "this API key"))
-        if limits.per_model is not None and model:
+        if model == QUERIES:
+            if limits.queries is not None:
+                scope = "this API key, asking for usage,"
+                windows.append(self._window((key_id, QUERIES), limits.queries, scope))
+        elif per_model is not None and model:
             scope = f"this API key with the model {model}"
-            windows.append(self._window((key_id, model), limits.per_model, scope))
+            windows.append(self._window((key_id, model), per_model, scope))
         return windows
 
     def _window(self, name: tuple[str, str], limit: Limit, scope: str) -> Window:
         window = self._windows.get(name)
         if window is None:
             window = self._windows[name] = Window(limit, scope)
+        window.limit = limit  # a plan that was changed changes it; what was counted stays
         return window
 
     def _purge(self, now: float) -> None:

@@ -18,17 +18,17 @@ from typing import TypeVar
 import msgspec
 
 from apertura.domain.funds import (
+    PAYERS,
     UNBOUNDED,
     Fund,
     Kind,
     kind_of,
     lease_size,
     owner_of,
+    quota_of,
     span_of,
-    wallet_of,
 )
-from apertura.domain.ledger import wallet
-from apertura.store.database import Conflict, Database, Tx, placeholders
+from apertura.store.database import Conflict, Database, Tx, bump_revision, placeholders
 from apertura.store.usage import day_of
 
 T = TypeVar("T")
@@ -36,6 +36,8 @@ T = TypeVar("T")
 _PIECES = (64, 8, 1)
 """Rows that go into one statement: few sizes, as each is a statement kept."""
 _ATTEMPTS = 5
+MUCH = 8
+"""Much is left of a fund where so many leases as a worker's could still be lent."""
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -73,7 +75,7 @@ async def lend(
 ) -> Grant:
     """Lend to a worker whose calls wait for these amounts, in order, and who has so much free."""
     for _ in range(_ATTEMPTS):
-        stands = await _find(tx, fund) or await _open(tx, fund)
+        stands = await _find(tx, fund) or await _first_asked(tx, fund)
         size = lease_size(amounts, free, stands.available)
         if size == 0:
             return Grant(0, stands)
@@ -129,6 +131,16 @@ async def _return(tx: Tx, where: str, values: tuple[object, ...]) -> int:
     return len(rows)
 
 
+async def scarce(db: Database, worker: str) -> list[str]:
+    """The funds of which little is available beside what a worker holds of them."""
+    rows = await db.read(
+        "SELECT fund_id FROM leases JOIN funds ON funds.id = fund_id "
+        "WHERE worker = ? AND (posted - held) / ? < amount ORDER BY fund_id",
+        (worker, MUCH),
+    )
+    return [fund for (fund,) in rows]
+
+
 async def overlent(db: Database, worker: str) -> list[str]:
     """The funds of which a worker holds a part although their cap was lowered below it."""
     rows = await db.read(
@@ -142,20 +154,30 @@ async def overlent(db: Database, worker: str) -> list[str]:
 # What moves a fund otherwise.
 
 
-async def pay_in(tx: Tx, org_id: str, amount: int) -> None:
-    """A wallet holds more, or less. Raises Conflict: that much is not available."""
+async def pay_in(tx: Tx, fund: str, amount: int) -> None:
+    """A payer holds more, or less. Raises Conflict: that much is not available."""
     rows = await tx.execute(
         "UPDATE funds SET posted = posted + ? WHERE id = ? AND posted + ? >= held RETURNING id",
-        (amount, wallet_of(org_id), amount),
+        (amount, fund, amount),
     )
     if not rows:
-        raise Conflict(f"the wallet of {org_id} does not hold that much, or running calls need it")
+        raise Conflict(f"{fund} does not hold that much, or running calls need it")
 
 
-async def open_wallet(tx: Tx, org_id: str) -> None:
-    """See that an organization's wallet is a fund, as full as the books say."""
-    if await _find(tx, wallet_of(org_id)) is None:
-        await _open(tx, wallet_of(org_id))
+async def open_payer(tx: Tx, fund: str) -> None:
+    """See that what pays is a fund, as full as the books say."""
+    if await _find(tx, fund) is None:
+        await _open(tx, fund)
+
+
+async def close_payer(tx: Tx, fund: str) -> None:
+    """Forget a fund that is empty and of which nothing is lent: a gift or a cycle that is over."""
+    await tx.execute("DELETE FROM leases WHERE fund_id = ? AND amount = 0", (fund,))
+    await tx.execute(
+        "DELETE FROM funds WHERE id = ? AND posted = 0 AND held = 0 AND kind IN "
+        "('promo', 'allowance') AND NOT EXISTS (SELECT 1 FROM leases WHERE fund_id = funds.id)",
+        (fund,),
+    )
 
 
 async def set_quota(tx: Tx, key_id: str, quota: int | None) -> None:
@@ -163,8 +185,28 @@ async def set_quota(tx: Tx, key_id: str, quota: int | None) -> None:
     await _set_cap(tx, "kind = 'key-quota' AND owner = ?", (key_id,), quota)
 
 
+async def take_quota(tx: Tx, key_id: str, amount: int) -> None:
+    """Lower a key's quota by what is neither used nor lent of it. Raises Conflict: it is less."""
+    fund = quota_of(key_id)
+    if await _find(tx, fund) is None:
+        await _open(tx, fund)
+    rows = await tx.execute(
+        "UPDATE funds SET posted = posted - ?, cap = cap - ? WHERE id = ? AND posted - held >= ? "
+        "RETURNING id",
+        (amount, amount, fund, amount),
+    )
+    taken = rows and await tx.execute(
+        "UPDATE keys SET quota_nano = quota_nano - ? WHERE id = ? AND quota_nano >= ? RETURNING id",
+        (amount, key_id, amount),
+    )
+    if not taken:
+        raise Conflict(f"the quota of {key_id} does not have that much left")
+
+
 async def set_budget(tx: Tx, owner: str, cap: int | None, reset_day: int, now_ms: int) -> None:
-    """What a key or organization may spend in a month from now on; None takes the budget away."""
+    """What a key or organization may spend in a month from now on; None takes the budget away. Of
+    several reset days in one month, the last is where the next budget begins.
+    """
     if cap is None:
         await tx.execute("DELETE FROM budgets WHERE owner = ?", (owner,))
     else:
@@ -175,6 +217,7 @@ async def set_budget(tx: Tx, owner: str, cap: int | None, reset_day: int, now_ms
         )
     current = "kind IN ('key-budget', 'org-budget') AND owner = ? AND until_ms > ?"
     await _set_cap(tx, current, (owner, now_ms), cap)
+    await bump_revision(tx)
 
 
 async def _set_cap(tx: Tx, where: str, values: tuple[object, ...], cap: int | None) -> None:
@@ -199,18 +242,30 @@ async def _find(tx: Tx, fund: str) -> Fund | None:
     return Fund(*rows[0]) if rows else None
 
 
+async def _first_asked(tx: Tx, fund: str) -> Fund:
+    """A fund that a call wants to hold over. An allowance is granted with its cycle's first call,
+    if that is paid for; one that is not is no fund yet.
+    """
+    if kind_of(fund) != "allowance":
+        return await _open(tx, fund)
+    from apertura.store.subscriptions import grant_cycle  # which stands on this module
+
+    await grant_cycle(tx, fund)
+    return await _find(tx, fund) or Fund(0)
+
+
 async def _open(tx: Tx, fund: str) -> Fund:
-    """Make a fund out of what the rest of the database says; one that must be granted is empty."""
+    """Make a fund out of what the rest of the database says."""
     kind, owner, (since, until) = kind_of(fund), owner_of(fund), span_of(fund)
     cap: int | None = None
-    if kind == "wallet":
-        rows = await tx.execute("SELECT -posted FROM accounts WHERE id = ?", (wallet(owner),))
+    if kind in PAYERS:
+        rows = await tx.execute("SELECT -posted FROM accounts WHERE id = ?", (fund,))
         posted = rows[0][0] if rows else 0
-    elif kind in ("key-quota", "key-budget", "org-budget"):
+    elif kind == "fallback":
+        cap = posted = await _fallback_cap(tx, fund)
+    else:
         cap = await _cap(tx, kind, owner)
         posted = cap - await _used(tx, kind, owner, (since, until))
-    else:
-        return Fund(0)
     await tx.execute(
         "INSERT INTO funds (id, kind, owner, cap, since_ms, until_ms, posted, held) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT DO NOTHING",
@@ -224,6 +279,13 @@ async def _cap(tx: Tx, kind: Kind, owner: str) -> int:
     if kind == "key-quota":
         question = "SELECT quota_nano FROM keys WHERE id = ?"
     rows = await tx.execute(question, (owner,))
+    return UNBOUNDED if not rows or rows[0][0] is None else int(rows[0][0])
+
+
+async def _fallback_cap(tx: Tx, fund: str) -> int:
+    """Of the subscription of whose cycle the fund is; it is made with the cycle's first use."""
+    subscription = fund.rpartition(":")[2].partition(".")[0]
+    rows = await tx.execute("SELECT fallback_cap FROM subscriptions WHERE id = ?", (subscription,))
     return UNBOUNDED if not rows or rows[0][0] is None else int(rows[0][0])
 
 

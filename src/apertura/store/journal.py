@@ -4,7 +4,8 @@ A line is `crc32 in 8 hex digits, space, payload, line feed`, copied into a file
 memory: no system call, and the kernel keeps the page when the process dies. Against a loss of
 power there is `sync`. Files ("segments") have a fixed size, are given their disk space when they
 are made (so that a full disk is an error there and never a signal in the middle of a copy), and are
-deleted once all of their lines are in the books.
+deleted once all of their lines are in the books. One more is always made ahead: where the disk has
+no room for it, `is_ready` says so while there is still a whole file for the calls that run.
 
 What it is not: a log to read, or the books. Lines of an earlier life are `pending` until the owner
 has settled them again (which changes nothing for those that were) and calls `forget`.
@@ -22,9 +23,11 @@ import mmap
 import os
 import re
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from zlib import crc32
 
+from apertura.errors import Unavailable
 from apertura.store.database import out_of_service
 
 SEGMENT_BYTES = 4 * 1024 * 1024
@@ -46,7 +49,9 @@ class Journal:
         """Payloads of an earlier life, oldest first."""
         self._full: deque[_Segment] = deque()
         self._settled = 0
-        self._current = _Segment(folder, number, start=0)
+        self._current = _Segment(folder, number)
+        self._next: _Segment | None = None
+        self._try_to_prepare()
 
     @classmethod
     def open(cls, folder: Path) -> Journal:
@@ -91,11 +96,28 @@ class Journal:
     def _append_to_next(self, line: bytes) -> int:
         if len(line) + _FRAME > SEGMENT_BYTES:
             raise ValueError(f"a line of {len(line)} bytes is larger than a journal segment")
-        current = self._current
-        self._current = _Segment(self._folder, current.number + 1, current.start + current.at)
+        self.prepare()
+        assert self._next is not None
+        current, self._current, self._next = self._current, self._next, None
+        self._current.start = current.start + current.at
         self._full.append(current)
         self._drop_settled()
+        self._try_to_prepare()
         return self.append(line)
+
+    @property
+    def is_ready(self) -> bool:
+        """Another segment is at hand: thousands more lines are safe, whatever the disk says."""
+        return self._next is not None
+
+    def prepare(self) -> None:
+        """See that there is one. Raises: Unavailable: the disk has no room."""
+        if self._next is None:
+            self._next = _Segment(self._folder, self._current.number + 1)
+
+    def _try_to_prepare(self) -> None:
+        with suppress(Unavailable):  # `is_ready` tells
+            self.prepare()
 
     def settled(self, mark: int) -> None:
         """Say that all lines up to and including `mark` are in the books."""
@@ -136,15 +158,17 @@ class Journal:
         for part in (*self._full, self._current):
             part.close(delete=part.start + part.at <= self._settled or part.at == 0)
         self._full.clear()
+        if self._next is not None:
+            self._next.close(delete=True)
         os.close(self._lock)
 
 
 class _Segment:
     """One mapped file. `start` is the mark at its beginning, `at` how much of it is written."""
 
-    def __init__(self, folder: Path, number: int, start: int) -> None:
+    def __init__(self, folder: Path, number: int) -> None:
         self.number = number
-        self.start = start
+        self.start = 0
         self.at = 0
         self.synced = 0
         self._path = folder / f"{number:012d}.journal"

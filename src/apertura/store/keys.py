@@ -40,8 +40,14 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     quota_nano: int | None = None
     expires_at: int | None = None
     created_at: int
+    scopes: tuple[str, ...] = ()
+    """What an admin key is restricted to (`domain.keys.SCOPES`); empty means nothing."""
     org_status: str = "active"
     """The organization's, read along; not of the key itself."""
+    key_reset: int | None = None
+    """The day on which the key's monthly budget begins anew, if it has one; read along."""
+    org_reset: int | None = None
+    """So, the organization's."""
 
 
 class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,25 +61,58 @@ class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: int | UnsetType | None = UNSET
 
 
-_COLUMNS = tuple(name for name in KeyRecord.__struct_fields__ if name != "org_status")
-_LISTS = ("models", "addresses")
+_ALONG = ("org_status", "key_reset", "org_reset")
+_COLUMNS = tuple(name for name in KeyRecord.__struct_fields__ if name not in _ALONG)
+_LISTS = ("models", "addresses", "scopes")
 _SELECT = (
-    f"SELECT {', '.join('keys.' + name for name in _COLUMNS)}, organizations.status "
-    "FROM keys JOIN organizations ON organizations.id = keys.org_id"
+    f"SELECT {', '.join('keys.' + name for name in _COLUMNS)}, organizations.status, "
+    "of_key.reset_day, of_org.reset_day "
+    "FROM keys JOIN organizations ON organizations.id = keys.org_id "
+    "LEFT JOIN budgets AS of_key ON of_key.owner = keys.id "
+    "LEFT JOIN budgets AS of_org ON of_org.owner = keys.org_id"
 )
 _to_list = msgspec.json.Decoder(tuple[str, ...])
 
 
 async def create(db: Database, record: KeyRecord) -> None:
     """Raises Conflict: the id or the digest exists, or the organization or user does not."""
+
+    async def work(tx: Tx) -> None:
+        await insert(tx, record)
+        await bump_revision(tx)
+
+    await db.write(work)
+
+
+async def insert(tx: Tx, record: KeyRecord) -> None:
+    """So within a transaction of the caller's, who moves `revision`."""
+    values = [_stored(name, getattr(record, name)) for name in _COLUMNS]
+    marks = ",".join("?" * len(_COLUMNS))
+    await tx.execute(f"INSERT INTO keys ({','.join(_COLUMNS)}) VALUES ({marks})", values)
+
+
+async def create_out_of(db: Database, record: KeyRecord, parent_id: str) -> None:
+    """A key whose quota is taken out of another's, so that both together may spend no more than
+    that one could.
+
+    Raises: Conflict: the other has no quota, or that much of it is used or held by running calls;
+        and as `create`.
+    """
     values = [_stored(name, getattr(record, name)) for name in _COLUMNS]
     marks = ",".join("?" * len(_COLUMNS))
 
     async def work(tx: Tx) -> None:
+        await funds.take_quota(tx, parent_id, record.quota_nano or 0)
         await tx.execute(f"INSERT INTO keys ({','.join(_COLUMNS)}) VALUES ({marks})", values)
         await bump_revision(tx)
 
     await db.write(work)
+
+
+async def count(db: Database, org_id: str) -> int:
+    """How many keys an organization has."""
+    rows = await db.read("SELECT COUNT(*) FROM keys WHERE org_id = ?", (org_id,))
+    return int(rows[0][0])
 
 
 async def find(db: Database, digest: str) -> KeyRecord | None:
@@ -136,7 +175,7 @@ def _stored(name: str, value: Any) -> Any:
 
 
 def _record(row: Row) -> KeyRecord:
-    fields = dict(zip((*_COLUMNS, "org_status"), row, strict=True))
+    fields = dict(zip((*_COLUMNS, *_ALONG), row, strict=True))
     for name in _LISTS:
         fields[name] = _to_list.decode(fields[name])
     return KeyRecord(**fields)

@@ -1,10 +1,10 @@
-"""The only writer of accounts, transactions and entries; and the audit of them.
+"""The only writer of accounts, transactions and entries.
 
 What it is not: what a movement of money consists of (`domain.ledger`), or the charge for calls
 (`charges`). Triggers refuse to change or delete what is posted.
 
 The rule that keeps it honest: one reference of one kind is posted once. Again with the same entries
-is answered with the first; with others it is a `Conflict`. A wallet's account and its fund move in
+is answered with the first; with others it is a `Conflict`. A payer's account and its fund move in
 one transaction.
 """
 
@@ -13,22 +13,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
-import msgspec
-
-from apertura.domain.ledger import Entry, Transaction, natural, wallet_owner
+from apertura.domain.ledger import Entry, Transaction, is_payer, natural
 from apertura.domain.money import NANO_MAX, Nano
 from apertura.store import funds
 from apertura.store.database import Conflict, Database, Tx, placeholders
 from apertura.store.funds import in_pieces
-
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that must not be: `subject` is a transaction or an account, amounts in nano."""
-
-    rule: str
-    subject: str
-    expected: int
-    found: int
 
 
 async def post(tx: Tx, transaction: Transaction) -> Transaction:
@@ -47,9 +36,9 @@ async def post(tx: Tx, transaction: Transaction) -> Transaction:
             )
         return earlier
     for entry in transaction.entries:
-        if owner := wallet_owner(entry.account):
-            await funds.open_wallet(tx, owner)
-            await funds.pay_in(tx, owner, -entry.amount)
+        if is_payer(entry.account):
+            await funds.open_payer(tx, entry.account)
+            await funds.pay_in(tx, entry.account, -entry.amount)
     await insert(tx, [transaction])
     return transaction
 
@@ -108,26 +97,3 @@ async def balance(db: Database, account: str) -> Nano:
     """What an account holds, positive on the side on which it grows; 0 if nothing was posted."""
     rows = await db.read("SELECT posted FROM accounts WHERE id = ?", (account,))
     return natural(account, rows[0][0] if rows else 0)
-
-
-async def audit(db: Database) -> list[Finding]:
-    """Everything in the books that breaks a rule; an empty list is what is hoped for."""
-    unbalanced = await db.read(
-        "SELECT transactions.id, CAST(COALESCE(SUM(amount), 0) AS BIGINT), COUNT(amount) "
-        "FROM transactions LEFT JOIN entries ON entries.transaction_id = transactions.id "
-        "GROUP BY transactions.id HAVING COALESCE(SUM(amount), 0) <> 0 OR COUNT(amount) = 0 "
-        "ORDER BY transactions.id"
-    )
-    drifted = await db.read(
-        "SELECT accounts.id, CAST(COALESCE(SUM(amount), 0) AS BIGINT), posted "
-        "FROM accounts LEFT JOIN entries ON entries.account_id = accounts.id "
-        "GROUP BY accounts.id, posted HAVING COALESCE(SUM(amount), 0) <> posted "
-        "ORDER BY accounts.id"
-    )
-    return [
-        Finding(rule="transaction sums to zero", subject=name, expected=0, found=total)
-        for name, total, _ in unbalanced
-    ] + [
-        Finding(rule="posted is the sum of entries", subject=name, expected=total, found=posted)
-        for name, total, posted in drifted
-    ]

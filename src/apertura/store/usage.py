@@ -55,16 +55,25 @@ class UsageRow(msgspec.Struct, frozen=True, gc=False):
     audio_output: int
     estimated: bool
     cost: int
+    """What its caller pays in money: nothing, where a plan's allowance pays."""
     price_id: str
+    image_output: int = 0
+    credits: int = 0
+    """What it takes of a plan's allowance, in thousandths of a credit."""
+    upstream_cost: int = 0
+    """What its provider takes, as far as known; the margin is the difference to the cost."""
+    payer: Literal["", "wallet", "promo", "allowance"] = ""
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
-    """Sums over calls: tokens, and cost in nano-dollars."""
+    """Sums over calls: tokens, cost in nano-dollars, credits in thousandths."""
 
     calls: int = 0
     input: int = 0
     output: int = 0
     cost: int = 0
+    credits: int = 0
+    upstream_cost: int = 0
 
 
 class Part(Totals, frozen=True, kw_only=True):
@@ -107,31 +116,6 @@ def day_of(ms: int) -> str:
     return _date(ms // _MS_PER_DAY)
 
 
-class _Replayed(Exception):
-    """Some rows of a batch were known already; nothing of it was kept."""
-
-
-async def record(db: Database, rows: list[UsageRow]) -> int:
-    """Keep rows and add them to the sums, in one transaction; return how many were new."""
-
-    async def at_once(tx: Tx) -> int:
-        new = await tx.insert_many("usage", COLUMNS, [values_of(row) for row in rows])
-        if new != len(rows):
-            raise _Replayed
-        await add_to_days(tx, rows)
-        return new
-
-    async def one_by_one(tx: Tx) -> int:
-        fresh = [row for row in rows if await tx.insert_many("usage", COLUMNS, [values_of(row)])]
-        await add_to_days(tx, fresh)
-        return len(fresh)
-
-    try:
-        return await db.write(at_once)
-    except _Replayed:  # after a restart, when the journal brings rows again
-        return await db.write(one_by_one)
-
-
 async def add_to_days(tx: Tx, rows: Iterable[UsageRow]) -> None:
     sums: dict[tuple[str, str, str], list[Any]] = {}
     for row in rows:
@@ -139,12 +123,19 @@ async def add_to_days(tx: Tx, rows: Iterable[UsageRow]) -> None:
         total = sums.get(key)
         if total is None:
             sums[key] = [row.key_id, row.org_id, row.model, key[1], 1]
-            sums[key] += [row.input, row.output, row.cost]
+            sums[key] += [row.input, row.output, row.cost, row.credits, row.upstream_cost]
+            sums[key] += [0, row.total_ms] if row.outcome != "failed" else [1, 0]
         else:
             total[4] += 1
             total[5] += row.input
             total[6] += row.output
             total[7] += row.cost
+            total[8] += row.credits
+            total[9] += row.upstream_cost
+            if row.outcome == "failed":
+                total[10] += 1
+            else:
+                total[11] += row.total_ms
     # In the order of the primary key: transactions side by side then never wait in a circle.
     ordered, at = [sums[key] for key in sorted(sums)], 0
     for size in _SUMS_PER_STATEMENT:
@@ -156,17 +147,18 @@ async def add_to_days(tx: Tx, rows: Iterable[UsageRow]) -> None:
 
 @lru_cache(maxsize=8)
 def _add_sql(size: int) -> str:
-    numbers = ("calls", "input", "output", "cost")
     return (
-        f"INSERT INTO usage_days (key_id, org_id, model, day, {', '.join(numbers)}) "
-        f"VALUES {placeholders(8, size)} ON CONFLICT (key_id, day, model) DO UPDATE SET "
-        + ", ".join(f"{name} = usage_days.{name} + excluded.{name}" for name in numbers)
+        f"INSERT INTO usage_days (key_id, org_id, model, day, {', '.join(_KEPT)}) "
+        f"VALUES {placeholders(4 + len(_KEPT), size)} "
+        "ON CONFLICT (key_id, day, model) DO UPDATE SET "
+        + ", ".join(f"{name} = usage_days.{name} + excluded.{name}" for name in _KEPT)
     )
 
 
-_SUMS = ", ".join(
-    f"CAST(COALESCE(SUM({name}), 0) AS BIGINT)" for name in ("calls", "input", "output", "cost")
-)
+_SUMMED = Totals.__struct_fields__
+_KEPT = (*_SUMMED, "failed", "took_ms")
+"""The last two: calls that failed, and the milliseconds of all others (`store.standing`)."""
+_SUMS = ", ".join(f"CAST(COALESCE(SUM({name}), 0) AS BIGINT)" for name in _SUMMED)
 
 
 async def totals(db: Database, key_id: str) -> Totals:
@@ -201,8 +193,7 @@ async def org_by_day(db: Database, org_id: str, first: str, last: str) -> list[P
 
 async def _totals(db: Database, owner: str, owner_id: str) -> Totals:
     rows = await db.read(f"SELECT {_SUMS} FROM usage_days WHERE {owner} = ?", (owner_id,))
-    calls, tokens_in, tokens_out, cost = rows[0]
-    return Totals(calls=calls, input=tokens_in, output=tokens_out, cost=cost)
+    return Totals(**dict(zip(_SUMMED, rows[0], strict=True)))
 
 
 async def _parts(
@@ -213,7 +204,4 @@ async def _parts(
         f"GROUP BY {group} ORDER BY {group}",
         (owner[1], first, last),
     )
-    return [
-        Part(name=name, calls=calls, input=tokens_in, output=tokens_out, cost=cost)
-        for name, calls, tokens_in, tokens_out, cost in rows
-    ]
+    return [Part(name=name, **dict(zip(_SUMMED, sums, strict=True))) for name, *sums in rows]

@@ -28,6 +28,8 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     stream: bool = False
     include_usage: bool = False
     """The caller of a stream asked for the usage chunk."""
+    include_cost: bool = False
+    """The caller asked for the cost, within the reply's usage."""
     max_output: int | None = None
     choices: int = 1
     needs: frozenset[str] = frozenset()

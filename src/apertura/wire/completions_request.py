@@ -12,11 +12,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct
 
 from apertura.wire import faults
 from apertura.wire.chat import Chat, ChatRequest, TextPart, Turn
-from apertura.wire.openai_request import model_name
+from apertura.wire.openai_request import cost_wish, model_name
 from apertura.wire.openai_shapes import (
     Bias,
     Name,
@@ -24,6 +24,7 @@ from apertura.wire.openai_shapes import (
     StreamOptions,
     Tokens,
     Unit,
+    UsageWish,
     decode_members,
 )
 
@@ -38,6 +39,7 @@ class Body(Struct, gc=False):
     prompt: str | list[str | int | list[int]]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    usage: UsageWish | None = None
     max_tokens: Tokens | None = None
     n: Annotated[int, Meta(ge=1, le=128)] | None = None
     best_of: Annotated[int, Meta(ge=1, le=20)] | None = None
@@ -83,11 +85,14 @@ def parse(body: bytes) -> ChatRequest:
     if typed.best_of is not None and typed.best_of != choices:
         raise faults.invalid("best_of", "must be left out; every answer is returned")
     options = typed.stream_options
+    told = UNSET if options is None else options.include_cost
+    costs, members = cost_wish(members, typed.usage, told)
     return ChatRequest(
         model=model_name(typed.model),
         members=members,
         stream=typed.stream is True,
         include_usage=options is not None and options.include_usage is True,
+        include_cost=costs,
         max_output=typed.max_tokens or MAX_TOKENS,
         choices=choices,
         size=len(body),

@@ -21,8 +21,8 @@ from apertura.errors import Garbled
 from apertura.wire import estimate, faults, vectors
 from apertura.wire.openai_chunks import NOT_READ, any_json
 from apertura.wire.openai_errors import render_error
-from apertura.wire.openai_request import model_name
-from apertura.wire.openai_shapes import Name, decode_members
+from apertura.wire.openai_request import cost_wish, model_name
+from apertura.wire.openai_shapes import Name, UsageWish, decode_members
 from apertura.wire.openai_usage import Report, lenient_report, usage_of
 from apertura.wire.provider_errors import error_within, is_error, read_error
 
@@ -69,6 +69,8 @@ class EmbeddingRequest(Struct, frozen=True, kw_only=True, gc=False):
     dimensions: int | None = None
     base64: bool = False
     """Vectors shall come as base64 of their 32-bit numbers, not as lists."""
+    include_cost: bool = False
+    """The caller asked for the cost, within the reply's usage."""
     size: int = 0
 
 
@@ -86,6 +88,7 @@ class _Body(Struct, gc=False):
     encoding_format: Literal["float", "base64"] | None = None
     user: str | None = None
     task: Tasks | None = None
+    usage: UsageWish | None = None
 
 
 class _Reply(Struct, gc=False):
@@ -102,9 +105,11 @@ _encode = msgspec.json.Encoder().encode
 def parse(body: bytes) -> EmbeddingRequest:
     """What a caller asks. Raises: BadRequest, naming the parameter."""
     typed = faults.read(body, _decode_body)
+    costs, members = cost_wish(faults.read(body, decode_members), typed.usage)
     return EmbeddingRequest(
         model=model_name(typed.model),
-        members=faults.read(body, decode_members),
+        members=members,
+        include_cost=costs,
         inputs=_count(typed.input),
         dimensions=typed.dimensions,
         base64=typed.encoding_format == "base64",

@@ -12,10 +12,17 @@ one that changes what a call costs.
 from __future__ import annotations
 
 import msgspec
+from msgspec import UNSET, Raw, UnsetType
 
 from apertura.wire import faults
 from apertura.wire.chat import ChatRequest
-from apertura.wire.openai_shapes import Body, Message, decode_body, decode_members
+from apertura.wire.openai_shapes import (
+    Body,
+    Message,
+    UsageWish,
+    decode_body,
+    decode_members,
+)
 
 _encode = msgspec.json.Encoder().encode
 
@@ -26,6 +33,7 @@ _OWN = frozenset(
         "fallback_enabled",
         "fallback_models",
         "fallback_timeout",
+        "usage",
         "web_content_length",
         "web_results_count",
         "web_search_options",
@@ -49,7 +57,7 @@ _PROTECTED = frozenset(
 )
 """Members that `extra_body` may not bring: they decide where a call goes and what it costs."""
 
-_USAGE = msgspec.Raw(b'{"include_usage":true}')
+_USAGE = Raw(b'{"include_usage":true}')
 _SENSES = {"image_url": "vision", "video_url": "vision", "input_audio": "audio"}
 _NOTHING: frozenset[str] = frozenset()
 
@@ -76,11 +84,16 @@ def parse(body: bytes) -> ChatRequest:
     if typed.max_completion_tokens is not None:
         limit = max(typed.max_completion_tokens, limit or 0)
     options = typed.stream_options
+    costs = False
+    if typed.usage is not None or (options is not None and options.include_cost is not UNSET):
+        told = UNSET if options is None else options.include_cost
+        costs, members = cost_wish(members, typed.usage, told)
     return ChatRequest(
         model=model,
         members=members,
         stream=typed.stream is True,
         include_usage=options is not None and options.include_usage is True,
+        include_cost=costs,
         max_output=limit,
         choices=typed.n or 1,
         needs=needs,
@@ -113,6 +126,25 @@ def model_name(name: str) -> str:
     return name
 
 
+def cost_wish(
+    members: dict[str, Raw], usage: UsageWish | None, told: bool | UnsetType | None = UNSET
+) -> tuple[bool, dict[str, Raw]]:
+    """Whether a reply shall say what it cost, by `usage` or (`told`) by a member of
+    `stream_options`; and the request's members without that wish, which is for the gateway alone.
+    """
+    wanted = usage is not None and usage.include is True
+    if told is UNSET and "usage" not in members:
+        return wanted, members
+    rest = {name: value for name, value in members.items() if name != "usage"}
+    if told is not UNSET:
+        wanted = wanted or told is True
+        others = decode_members(rest.pop("stream_options"))
+        del others["include_cost"]
+        if others:
+            rest["stream_options"] = Raw(_encode(others))
+    return wanted, rest
+
+
 def _needs(body: Body) -> frozenset[str]:
     """Capabilities that the parameters ask for."""
     needs = set()
@@ -131,16 +163,14 @@ def _needs_of(message: Message) -> frozenset[str]:
     return frozenset(_SENSES[part.type] for part in parts if part.type in _SENSES)
 
 
-def _with_usage(options: msgspec.Raw) -> msgspec.Raw:
+def _with_usage(options: Raw) -> Raw:
     """Stream options that also ask for usage."""
     members = decode_members(options) if bytes(options) != b"null" else {}
-    members["include_usage"] = msgspec.Raw(b"true")
-    return msgspec.Raw(_encode(members))
+    members["include_usage"] = Raw(b"true")
+    return Raw(_encode(members))
 
 
-def _without_own(
-    typed: Body, members: dict[str, msgspec.Raw]
-) -> tuple[Body, dict[str, msgspec.Raw]]:
+def _without_own(typed: Body, members: dict[str, Raw]) -> tuple[Body, dict[str, Raw]]:
     """The request with `extra_body` merged and the gateway's own members acted on and taken out."""
     if typed.extra_body:
         for name in typed.extra_body:

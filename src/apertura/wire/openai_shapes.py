@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 Unit = Annotated[float, Meta(ge=0, le=1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
@@ -103,6 +103,13 @@ class StreamOptions(Struct, gc=False):
     """`stream_options`."""
 
     include_usage: bool | None = None
+    include_cost: bool | UnsetType | None = UNSET
+
+
+class UsageWish(Struct, gc=False):
+    """`usage` of a request: what its reply's usage shall say beside tokens."""
+
+    include: bool | None = None
 
 
 class JsonSchema(Struct, gc=False):
@@ -196,6 +203,7 @@ class Body(Struct, gc=False):
     messages: Annotated[list[Message], Meta(min_length=1)]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    usage: UsageWish | None = None
     max_tokens: Tokens | None = None
     max_completion_tokens: Tokens | None = None
     n: Annotated[int, Meta(ge=1, le=128)] | None = None

@@ -16,7 +16,7 @@ from typing import Protocol
 from apertura.domain.usage import Usage
 from apertura.errors import AperturaError, Cut, Garbled
 from apertura.wire import sse
-from apertura.wire.dialect import Decoder, Encoder
+from apertura.wire.dialect import Decoder, Encoder, Tap
 from apertura.wire.events import (
     CONTENT,
     Event,
@@ -215,3 +215,52 @@ class TranslatingTap(_Heard):
             raise failure.error
         self._hear(events)
         return self.encoder.feed(events)
+
+
+class TapOver:
+    """Another tap's stream with something done to its bytes; what was heard is the other's."""
+
+    content = finished = ended = False
+    usage: Usage | None = None
+    pieces = chars = 0
+    salvage = b""
+
+    def __init__(self, tap: Tap) -> None:
+        self._tap = tap
+
+    def feed(self, data: bytes) -> bytes:
+        """As the other tap's."""
+        try:
+            out = self._tap.feed(data)
+        except AperturaError:
+            self._save()
+            raise
+        self._hear()
+        return self.pass_on(out)
+
+    def close(self) -> bytes:
+        """As the other tap's."""
+        try:
+            end = self._tap.close()
+        except AperturaError:
+            self._save()
+            raise
+        self._hear()
+        return self.pass_last(end)
+
+    def pass_on(self, out: bytes) -> bytes:
+        """What becomes of whole events on their way."""
+        raise NotImplementedError
+
+    def pass_last(self, end: bytes) -> bytes:
+        """What becomes of the end of the stream."""
+        raise NotImplementedError
+
+    def _hear(self) -> None:
+        tap = self._tap
+        self.content, self.finished, self.ended = tap.content, tap.finished, tap.ended
+        self.usage, self.pieces, self.chars = tap.usage, tap.pieces, tap.chars
+
+    def _save(self) -> None:
+        self._hear()
+        self.salvage = self.pass_on(self._tap.salvage) if self._tap.salvage else b""

@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from apertura.errors import BadRequest
 from apertura.wire import faults
 from apertura.wire.chat import ChatRequest
-from apertura.wire.openai_request import model_name
+from apertura.wire.openai_request import cost_wish, model_name
 from apertura.wire.openai_shapes import decode_members
 from apertura.wire.responses_mend import mend
 from apertura.wire.responses_shapes import (
@@ -51,12 +51,15 @@ def parse(body: bytes) -> ChatRequest:
     needs = needs_of(typed)
     if not _OWN.isdisjoint(members):
         members = {name: value for name, value in members.items() if name not in _OWN}
+    told = UNSET if typed.stream_options is None else typed.stream_options.include_cost
+    costs, members = cost_wish(members, typed.usage, told)
     model = model_name(typed.model)
     return ChatRequest(
         model=model,
         members=members,
         stream=typed.stream is True,
         include_usage=True,
+        include_cost=costs,
         max_output=limit_of(typed),
         needs=needs,
         size=len(body),

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from apertura.wire.openai_shapes import (
     Compression,
@@ -26,6 +26,7 @@ from apertura.wire.openai_shapes import (
     ResponseFormat,
     Tokens,
     Unit,
+    UsageWish,
 )
 
 Said = Annotated[str, Meta(min_length=1)]
@@ -216,6 +217,13 @@ Metadata = Annotated[
 ]
 
 
+class StreamOptions(Struct, gc=False):
+    """`stream_options`; `include_cost` is ours."""
+
+    include_obfuscation: bool | None = None
+    include_cost: bool | UnsetType | None = UNSET
+
+
 class Body(Struct, gc=False):
     """The whole request: all parameters that we know, as we accept them."""
 
@@ -223,7 +231,8 @@ class Body(Struct, gc=False):
     input: str | Annotated[list[Raw], Meta(min_length=1)]
     instructions: str | None = None
     stream: bool | None = None
-    stream_options: Object | None = None
+    stream_options: StreamOptions | None = None
+    usage: UsageWish | None = None
     max_output_tokens: Tokens | None = None
     max_tokens: Tokens | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None

@@ -128,8 +128,7 @@ def _others(request: ChatRequest, body: Body) -> dict[str, Raw]:
         known |= {"truncation"}
     if set(body.include or ()) <= {ENCRYPTED}:  # our encoder shows state unasked
         known |= {"include"}
-    padding = (body.stream_options or {}).get("include_obfuscation")
-    if padding is None or bytes(padding) != b"true":
+    if body.stream_options is None or not body.stream_options.include_obfuscation:
         known |= {"stream_options"}
     if not body.top_logprobs:
         known |= {"top_logprobs"}

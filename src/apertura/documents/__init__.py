@@ -1,0 +1,1 @@
+"""Papers for people: invoices, statements, sheets; and the signature under a receipt."""

@@ -1,0 +1,1 @@
+"""Mail: what it says, and the servers that it goes through."""

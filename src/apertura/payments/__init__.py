@@ -1,0 +1,1 @@
+"""Payment processors: how each is spoken to. What they tell us becomes values of `domain`."""
