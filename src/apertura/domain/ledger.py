@@ -61,10 +61,16 @@ class Transaction(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         assert self.entries, "a transaction moves something"
-        for unit in ("nano-dollars", "credits"):
-            total = sum(entry.amount for entry in self.entries if unit_of(entry.account) == unit)
-            assert total == 0, f"a transaction sums to zero in {unit}"
-        assert all(0 < abs(entry.amount) <= NANO_MAX for entry in self.entries)
+        nano = in_credits = 0  # in one pass, as it is made for each organization of each batch
+        for entry in self.entries:
+            amount = entry.amount
+            assert 0 < abs(amount) <= NANO_MAX
+            if unit_of(entry.account) == "credits":
+                in_credits += amount
+            else:
+                nano += amount
+        assert nano == 0, "a transaction sums to zero in nano-dollars"
+        assert in_credits == 0, "a transaction sums to zero in credits"
         accounts = {entry.account for entry in self.entries}
         assert len(accounts) == len(self.entries), "one entry for each account"
 
