@@ -263,6 +263,13 @@ class Customer(Member):
     def _told_plan_paid(self, event: PlanPaid) -> None:
         before = self._money()
         sold, alive = self.tickets.get(event.ticket), self.alive
+        is_bound = False
+        if sold is not None and sold.ended is None:
+            sold.come(self.now)
+            next_one = self.offer(event.plan, event.period)
+            is_bound = sold.next_is_paid() and (
+                event.change or not sold.next_offer().is_like(next_one)
+            )
         try:
             self._tell(event)
         except Conflict:  # and told again later
@@ -271,16 +278,11 @@ class Customer(Member):
             assert sold.ended is None
             self.seen["paid for what is over, to be told again"] += 1
             return
-        except BadRequest:
-            assert sold is not None
-            sold.come(self.now)
-            assert sold.next_is_paid()
-            self.seen["paid for another plan than the one that is paid"] += 1
-            return
         if event.subject not in self.by_subject:
             if sold is None and alive is None:
                 sold = self._begun(event)
             homeless = sold is None or sold.ended is not None or event.ticket in self.ended_tickets
+            homeless = homeless or is_bound
             self._plan_money(event, None if homeless else sold, before)
         else:
             assert self._money() == before

@@ -6,10 +6,11 @@ from functools import partial
 
 import pytest
 
+from apertura.domain.ledger import wallet
 from apertura.domain.money import NANO_PER_USD, Nano
 from apertura.domain.payments import PlanPaid, Received
 from apertura.domain.plans import Subscription
-from apertura.store import payment_events, subscriptions
+from apertura.store import ledger, payment_events, subscriptions
 from apertura.store.database import Database
 from apertura.store.identity import create_organization
 from apertura.store.payment_events import Receiver
@@ -34,6 +35,23 @@ async def org(db: Database) -> str:
 
 async def bring_up(db: Database, sub: Subscription, now: int) -> None:
     await db.write(partial(subscriptions.bring_up, sub_id=sub.id, now_ms=now, grace_ms=GRACE))
+
+
+async def tell(db: Database, org: str, invoice: str, plan: str, now: int) -> None:
+    """A month of a plan was paid for at the processor."""
+    event = PlanPaid(
+        subject=invoice,
+        cash=Nano(12 * NANO_PER_USD),
+        org_id=org,
+        ticket="ticket",
+        foreign_id="fs_1",
+        plan=plan,
+        period="monthly",
+        paid_until_ms=0,
+    )
+    at = Receiver(via="stripe", now_ms=now, plans=PLANS_HERE)
+    told = Received(id=f"evt_{invoice}", kind="test", event=event)
+    await db.write(partial(payment_events.receive, at=at, received=told))
 
 
 async def test_a_plan_chosen_in_the_grace_adds_nothing_to_the_cycle_before(
@@ -84,20 +102,24 @@ async def test_a_second_page_that_is_paid_in_the_grace_suspends_nothing(
     sub = await new(db, org)
     await pay(db, sub)
     now = start(1) + 1
-    event = PlanPaid(
-        subject="in_1",
-        cash=Nano(12 * NANO_PER_USD),
-        org_id=org,
-        ticket="ticket",
-        foreign_id="fs_1",
-        plan="lite",
-        period="monthly",
-        paid_until_ms=0,
-    )
-    at = Receiver(via="stripe", now_ms=now, plans=PLANS_HERE)
-    told = Received(id="evt_1", kind="test", event=event)
-    await db.write(partial(payment_events.receive, at=at, received=told))
+    await tell(db, org, "in_1", "lite", now)
 
     assert (await find(db, org)).status == "active"
     assert "suspended" not in await what_became(db, sub)
     assert await db.read("SELECT COUNT(*) FROM mails WHERE template = 'plan_suspended'") == [(0,)]
+
+
+async def test_cash_for_a_plan_that_cannot_be_chosen_goes_to_the_wallet(
+    db: Database, org: str
+) -> None:
+    """What follows is paid for already: the message is not refused again and again."""
+    await tell(db, org, "in_1", "max", ANCHOR)
+    sub = await find(db, org)
+    await change(db, sub, LITE, ANCHOR + 1)
+    await pay(db, sub, reference="early")
+
+    await tell(db, org, "in_2", "pro", ANCHOR + 2)
+
+    assert await ledger.balance(db, wallet(org)) == 12 * NANO_PER_USD
+    assert (await find(db, org)).next_plan == "lite"
+    await assert_sound(db)

@@ -128,6 +128,11 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
         """The id of the plan that follows at `next_at_ms`, if another period or plan does."""
         return None if self.next is None else self.next.plan
 
+    @property
+    def next_is_paid(self) -> bool:
+        """Whether what follows is paid for already, and can neither change nor be taken back."""
+        return self.next is not None and self.next_at_ms < self.paid_until_ms
+
 
 def begin(
     plan: Plan, period: Period, *, sub_id: str, org_id: str, key_id: str, now_ms: int
@@ -241,7 +246,7 @@ def change(
     back what was to follow. Raises: BadRequest, if what follows is paid for already.
     """
     sub = current(sub, now_ms)
-    if sub.next is not None and sub.next_at_ms < sub.paid_until_ms:
+    if sub.next_is_paid:
         raise BadRequest(
             "What follows is paid for already. The plan can be changed again once it has begun.",
             code="invalid_parameter",
@@ -267,8 +272,7 @@ def renewed(sub: Subscription, plan: Plan) -> Subscription:
     """With the plan's terms of today for what comes after the time that is paid for."""
     coming = sub.next or sub.terms
     todays = plan.terms(coming.period)
-    is_paid = sub.next is not None and sub.next_at_ms < sub.paid_until_ms
-    if coming.plan != plan.id or coming == todays or is_paid:
+    if coming.plan != plan.id or coming == todays or sub.next_is_paid:
         return sub
     if todays == sub.terms:
         return msgspec.structs.replace(sub, next=None, next_at_ms=0)

@@ -15,6 +15,7 @@ from typing import Literal
 
 import msgspec
 
+from apertura.domain import plans
 from apertura.domain.money import format_usd
 from apertura.domain.payments import PlanEnded, PlanPaid, PlanPaymentFailed
 from apertura.domain.plans import CREDIT, MONTHS, Period, Plan, Subscription
@@ -62,8 +63,9 @@ async def paid(tx: Tx, via: str, event: PlanPaid, known: Plans, now_ms: int) -> 
         held = await _begin(tx, via, event, plan, period, now_ms)
     if held is None or held.ended:
         return "homeless"
-    sub = await rows.lock(tx, held.subscription)
-    if sub.ended_ms is not None:
+    sub = plans.current(await rows.lock(tx, held.subscription), now_ms)
+    differs = event.change or _coming(sub) != (plan.id, period)
+    if sub.ended_ms is not None or (sub.next_is_paid and differs):
         return "homeless"
     if event.change:
         await tell(tx, held.ticket, f"{plan.id} {sub.period}", sub.cancel_at_end)

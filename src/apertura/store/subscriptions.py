@@ -104,8 +104,10 @@ async def start(
     for (earlier,) in await tx.execute(
         "SELECT id FROM subscriptions WHERE org_id = ? AND status <> 'expired'", (org_id,)
     ):
-        if await bring_up(tx, earlier, now_ms, grace_ms=0) != "expired":
+        sub = await rows.lock(tx, earlier)
+        if plans.status_at(sub, now_ms, grace_ms=0) != "expired":
             raise Conflict(f"the organization has the subscription {earlier}; change or end that")
+        await bring_up(tx, earlier, now_ms, grace_ms=0)
     minted = keys.mint(random[ID_BYTES:START_BYTES], "subscription")
     sub = plans.begin(
         plan,
@@ -138,14 +140,16 @@ async def pay_period(  # noqa: PLR0913  # all that a processor tells of a paymen
     Raises: NotFound, Conflict: the reference is of another payment, or the subscription has ended.
     """
     sub = await rows.lock(tx, sub_id)
+    await _grant_before(tx, sub, now_ms)
     made = Payment(reference=reference, via=via, amount=Nano(amount))
     after, first, count = plans.pay(sub, now_ms, paid_until_ms)
     if not await _book(tx, sub, made, (first, count), now_ms):
         return False
     if plans.status_at(sub, now_ms, grace_ms=0) == "expired":
         raise Conflict(f"the subscription {sub_id} has ended; nothing can be paid for it")
-    status = plans.status_at(after, now_ms, grace_ms=0)
-    after = msgspec.structs.replace(after, status=status)
+    if count:  # else nothing became of it: it may be in its grace
+        status = plans.status_at(after, now_ms, grace_ms=0)
+        after = msgspec.structs.replace(after, status=status)
     told = f"{format_usd(made.amount)} USD for {count} cycles from {first} on"
     await _keep(tx, after, now_ms, "paid", told)
     return True
@@ -212,6 +216,7 @@ async def change_plan(
     if payment is not None and not await _book(tx, sub, payment, (here, 0), now_ms):
         return False
     after, upgraded = plans.change(sub, plan, now_ms, period)
+    await cycles.grant(tx, sub, here, now_ms)
     if upgraded:
         more = await cycles.grant_upgrade(tx, sub, plan, now_ms)
         await rows.note(tx, sub_id, now_ms, "upgraded", f"{plan.id}, {more} thousandths more")
@@ -225,7 +230,9 @@ async def cancel_at_end(tx: Tx, sub_id: str, now_ms: int) -> Subscription:
     sub = await _alive(tx, sub_id, now_ms)
     if sub.cancel_at_end:
         return sub
-    after = msgspec.structs.replace(sub, cancel_at_end=True, next=None, next_at_ms=0)
+    after = msgspec.structs.replace(sub, cancel_at_end=True)
+    if not sub.next_is_paid:
+        after = msgspec.structs.replace(after, next=None, next_at_ms=0)
     status = plans.status_at(after, now_ms, grace_ms=0)
     ended = now_ms if status == "expired" else None
     after = msgspec.structs.replace(after, status=status, ended_ms=ended)
@@ -300,6 +307,7 @@ async def _insert_key(tx: Tx, sub: Subscription, digest: str, last4: str, now_ms
 async def bring_up(tx: Tx, sub_id: str, now_ms: int, grace_ms: int) -> plans.Status:
     """Write down what time has made of a subscription, and what it is now. Raises: NotFound."""
     sub = await rows.lock(tx, sub_id)
+    await _grant_before(tx, sub, now_ms)
     after = plans.current(sub, now_ms)
     status = plans.status_at(after, now_ms, grace_ms)
     if after != sub:
@@ -367,10 +375,20 @@ async def outdated(db: Database, plan: Plan) -> list[str]:
 
 async def _alive(tx: Tx, sub_id: str, now_ms: int) -> Subscription:
     """Locked, as it is now. Raises: NotFound, Conflict: it has ended."""
-    sub = plans.current(await rows.lock(tx, sub_id), now_ms)
+    sub = await rows.lock(tx, sub_id)
+    await _grant_before(tx, sub, now_ms)
+    sub = plans.current(sub, now_ms)
     if plans.status_at(sub, now_ms, grace_ms=0) == "expired":
         raise Conflict(f"the subscription {sub_id} has ended; start another one")
     return sub
+
+
+async def _grant_before(tx: Tx, sub: Subscription, now_ms: int) -> None:
+    """Where other terms hold from now on: the cycle that pays still was bought on those before, and
+    is granted by them.
+    """
+    if plans.current(sub, now_ms) != sub:
+        await cycles.grant(tx, sub, plans.paying_cycle(sub, now_ms).number, now_ms)
 
 
 async def _keep(
