@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from importlib.util import find_spec
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 # How long an example takes depends on what else this machine does.
@@ -25,6 +26,15 @@ settings.register_profile(
     "mutants", settings.get_profile("small"), phases=[Phase.explicit, Phase.generate]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "small"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What only `make soak` has the time for is left out elsewhere."""
+    if os.environ.get("HYPOTHESIS_PROFILE") != "soak":
+        left_out = [item for item in items if item.get_closest_marker("soak")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
 
 # Foreign clients live in environments of their own: see the Makefile.
 collect_ignore = [] if find_spec("openai") else ["clients"]

@@ -162,11 +162,32 @@ def migrated_postgres() -> Iterator[str]:
             _swept.append(name)
 
 
+def put_migrated_sqlite(path: Path) -> None:
+    """A file that holds what migrations put there, unless there is one: a copy of one made once."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.exists():
+        path.write_bytes(_sqlite_template())
+
+
+@cache
+def _sqlite_template() -> bytes:
+    async def make(path: Path) -> None:
+        database = await open_database(f"sqlite:{path}")
+        await migrate(database)
+        await database.close()
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "apertura.db"
+        _run(make(path))
+        return path.read_bytes()
+
+
 @contextmanager
 def new_url(engine: str) -> Iterator[str]:
     """The URL of a new database of either engine, for examples that each want their own."""
     if engine == "sqlite":
         with tempfile.TemporaryDirectory() as folder:
+            put_migrated_sqlite(Path(folder) / "apertura.db")
             yield f"sqlite:{folder}/apertura.db"
     else:
         with migrated_postgres() as url:

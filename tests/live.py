@@ -36,6 +36,7 @@ from apertura.store import identity
 from apertura.store import keys as key_store
 from apertura.store.keys import KeyRecord
 from apertura.store.usage import UsageRow
+from tests.databases import put_migrated_sqlite
 from tests.money import PLENTY, assert_exact, pay_in
 from tests.wall import Wall
 
@@ -289,6 +290,7 @@ async def live(
 ) -> AsyncIterator[Live]:
     """A gateway whose providers are the wall, with these settings and so much to spend."""
     chosen = _settings(folder, settings)
+    put_migrated_sqlite(Path(chosen.data) / "apertura.db")
     providers, offers = catalogue(wall.url, wall.behaviours, dialect=dialect or "openai_chat")
     async with opened(chosen, environment={}, providers=providers, offers=offers) as application:
         key = await _first_key(application, chosen, wallet)

@@ -62,11 +62,15 @@ def main(arguments: Sequence[str]) -> int:
     print(table(found))
     for one in survivors(found):
         print(place(one), f"\n  - {one.was}\n  + {one.now}\n  {known().get(one.key, 'NOT KNOWN')}")
+    left = {one.key for one in survivors(found)}
+    for key in known():
+        if key[0] in modules and key not in left:
+            print(f"{KNOWN.name}: there is no such survivor any more: {key}")
     return int(any(percent(found, name) < LEAST for name in MUST if name in modules))
 
 
 def sample(modules: Sequence[str], count: int) -> int:
-    """A few mutants of each kind; each is killed, or is known to change nothing."""
+    """Whether each of a few mutants is killed, or is known to change nothing."""
     all_of_them = [(name, change) for name in modules for change in changes(source_of(name))]
     chosen = Random(count).sample(all_of_them, count)
     left = 0

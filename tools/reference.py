@@ -55,6 +55,7 @@ NOTE = "<!-- Written by tools/reference.py from the code. Change it there. -->\n
 NOUNS: dict[type, str] = {
     shapes.IntType: "integer",
     shapes.FloatType: "number",
+    shapes.DecimalType: "number",
     shapes.StrType: "text",
     shapes.BoolType: "true or false",
 }
@@ -138,10 +139,13 @@ def _error_classes() -> Iterator[type[AperturaError]]:
 def _codes() -> set[str]:
     """Every code that the source can put into an error."""
     found = {kind.default_code for kind in _error_classes()} | set(_CODES.values())
-    for node in _nodes():
-        named = isinstance(node, ast.keyword) and node.arg == "code"
-        if named or (isinstance(node, ast.Assign) and _is_error_code(node.targets[0])):
-            found |= set(_texts(node.value))
+    for tree in _trees():
+        for node in ast.walk(tree):
+            named = isinstance(node, ast.keyword) and node.arg == "code"
+            if named or (isinstance(node, ast.Assign) and _is_error_code(node.targets[0])):
+                found |= set(_texts(node.value))
+            elif isinstance(node, ast.Assign):
+                found |= set(_codes_of_table(tree, node))
     return found - {""}
 
 
@@ -150,11 +154,41 @@ def _is_error_code(target: ast.expr) -> bool:
     return name in {"error_code", "default_code"}
 
 
-def _nodes() -> Iterator[Any]:
-    """Every node of the syntax trees of the package."""
+def _codes_of_table(tree: ast.Module, node: ast.Assign) -> Iterator[str]:
+    """Of `message, code = TABLE[…]`: what the module's table holds in the place of `code`."""
+    [target], source = node.targets[:1], node.value
+    if not (isinstance(target, ast.Tuple) and isinstance(source, ast.Subscript)):
+        return
+    names = [getattr(one, "id", "") for one in target.elts]
+    if "code" not in names or not isinstance(source.value, ast.Name):
+        return
+    table = _table_called(tree, source.value.id)
+    for row in table.values:
+        if not isinstance(row, ast.Tuple) or len(row.elts) != len(names):
+            raise Mismatch(f"a row of {source.value.id} has other parts than {', '.join(names)}")
+        yield from _texts(row.elts[names.index("code")])
+
+
+def _table_called(tree: ast.Module, name: str) -> ast.Dict:
+    for node in tree.body:
+        target = node.target if isinstance(node, ast.AnnAssign) else None
+        if isinstance(node, ast.Assign):
+            [target] = node.targets[:1]
+        if isinstance(target, ast.Name) and target.id == name and isinstance(node.value, ast.Dict):
+            return node.value
+    raise Mismatch(f"the codes in {name} cannot be read: it is no dict of its module")
+
+
+def _trees() -> Iterator[ast.Module]:
+    """The syntax trees of the package."""
     for path in sorted(SOURCE.rglob("*.py")):
         if "demo" not in path.parts:  # which has the errors of another company's interface
-            yield from ast.walk(ast.parse(path.read_text()))
+            yield ast.parse(path.read_text())
+
+
+def _nodes() -> Iterator[Any]:
+    """Every node of them."""
+    return (node for tree in _trees() for node in ast.walk(tree))
 
 
 def _texts(node: ast.AST) -> Iterator[str]:

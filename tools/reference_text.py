@@ -51,6 +51,8 @@ CODES = {
     "payment_processor_away": "The payment processor cannot be asked now. Try again.",
     "payment_processor_error": "The payment processor refuses what was asked; see the message.",
     "payments_not_set_up": "This installation takes no cards.",
+    "quota_exceeded": "A quota, a budget, a plan's allowance or the limit on paying beside it "
+    "is used up; see the message.",
     "rate_limit_exceeded": "A rate limit is reached, here or at the provider. See `Retry-After`.",
     "receipt_not_found": "No call of this id is in the books of the key's organization.",
     "request_timeout": "The time budget ran out before the first content, or the request stalled.",
@@ -98,6 +100,7 @@ EVENTS = {
     "audit_found": "The books break a rule: which, where, and the two figures that differ.",
     "books_not_written": "A batch of usage rows could not be written; it is tried again.",
     "bug": "A fault of the gateway, with the id of the request.",
+    "invoice_not_collected": "A renewal could not be collected at once; the processor tries again.",
     "journal_full": "The journal's disk has no room: new calls are 503 until it has.",
     "key_not_freed": "The database could not be told that a call came to nothing, so its "
     "`Idempotency-Key` is free at this worker alone; it is tried again.",
@@ -282,6 +285,8 @@ SAMPLES: dict[str, Any] = {
     "fallback_enabled": True,
     "fallback_models": ["b"],
     "fallback_timeout": 5_000,
+    "models": ["b"],
+    "provider": {"sort": "price"},
     "usage": {"include": True},
     "web_content_length": "short",
     "web_results_count": 1,
@@ -289,8 +294,6 @@ SAMPLES: dict[str, Any] = {
 }
 REFUSED_HOW = {
     "compression": "refused when `enabled` is true; else taken out",
-    "fallback_enabled": "refused when true; else taken out",
-    "fallback_models": "refused unless `fallback_enabled` is false; an empty list is taken out",
 }
 
 REQUEST_HEADERS = (
@@ -335,6 +338,10 @@ REPLY_HEADERS = (
     ("`retry-after`", "On 429 and 503: how many seconds to wait."),
     ("`x-timeout-attempts`", "On 408 for a spent time budget: how many offers were tried."),
     ("`x-timeout-elapsed-ms`", "On the same: the budget, in milliseconds."),
+    ("`x-fallback-used`", "Where models may stand in: whether one did."),
+    ("`x-fallback-from`", "Where one did: the model that was asked for."),
+    ("`x-actual-model`", "Where models may stand in: the model that answered."),
+    ("`x-fallback-reason`", "Where one did: `primary_model_failed`."),
     ("`x-dropped-params`", "Parameters that the provider's format cannot say, by your names."),
     (
         "`x-cost-usd`",

@@ -32,6 +32,7 @@ from apertura.store import identity
 from apertura.store import keys as key_store
 from apertura.store.database import Database
 from apertura.store.keys import KeyRecord
+from tests.databases import put_migrated_sqlite
 from tests.money import pay_in
 from tests.wall import Wall
 
@@ -167,6 +168,7 @@ async def gateway(folder: Path, **flags: str) -> AsyncIterator[Served]:
     """A gateway with a data folder, one organization and the models above."""
     given = {"data": str(folder / "data"), "secret": SECRET, "call_log": "off", **flags}
     settings = load(flags=given, environment={}, read_file=lambda _: "")
+    put_migrated_sqlite(folder / "data" / "apertura.db")
     async with Wall() as wall:
         provider = ProviderRow(name="acme", base_url=wall.url, api_key=PROVIDER_KEY)
         offers = [

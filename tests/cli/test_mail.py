@@ -91,6 +91,30 @@ def test_the_queue_shows_what_was_not_sent(run: Run, folder: Path) -> None:
     assert table[1].endswith("550 no such user")
 
 
+def test_mail_that_was_given_up_is_tried_again(run: Run, folder: Path) -> None:
+    """All of it, or one by its id; what is not there is said so."""
+    assert run("mail", "retry", "--json").json == {"waiting": 0}
+    now = time.time_ns() // 1_000_000
+    with closing(sqlite3.connect(folder / "data" / "apertura.db")) as file:
+        file.execute("INSERT INTO mails VALUES ('k', 'org_1', 'low_balance', '{}', ?)", (now,))
+        for name in ("a", "b"):
+            file.execute(
+                "INSERT INTO mail_copies VALUES (?, 'k', ?, 'given-up', 6, ?, '', '550 no', ?)",
+                (name, f"{name}@x.example", now, now),
+            )
+        file.commit()
+
+    assert run("mail", "retry", "a").out == "1 is tried again\n"
+    assert {one["id"]: one["status"] for one in run("mail", "queue", "--json").json} == {
+        "a": "waiting",
+        "b": "given-up",
+    }
+    assert run("mail", "retry", "--json").json == {"waiting": 1}
+    unknown = run("mail", "retry", "none")
+    assert unknown.code == 1
+    assert "no mail 'none' that was given up" in unknown.err
+
+
 def test_doctor_reaches_the_mail_server(run: Run, sender: None, monkeypatch) -> None:
     """Without a server mail waits, which is no fault; one that cannot be used is."""
     assert "note  no mail server is set up (APERTURA_SMTP_URL): mail waits\n" in run("doctor").out

@@ -162,13 +162,30 @@ def test_a_route_is_explained(run: Run, config: Path) -> None:
 
     assert rows[0] == {
         "order": "1",
+        "model": "small",
         "offer": "acme/small",
         "tried": "yes",
-        "reason": "weight 100",
+        "reason": "priority 0, weight 100",
     }
     assert rows[1]["tried"] == "no"
     assert rows[1]["reason"] == "it is for embeddings"
     assert "it is for chat" in run("route", "explain", "small", "--kind", "embeddings").out
+
+
+def test_a_route_is_explained_as_a_request_would_have_it(run: Run, config: Path) -> None:
+    """With what it needs and prefers; what is left out is shown even where nothing is left."""
+    wish = json.dumps({"ignore": ["acme"]})
+    done = run("route", "explain", "small", "--provider", wish, "--models", "none", "--needs", "")
+    assert (done.code, "provider.ignore" in done.out, "'none'" in done.out) == (1, True, True)
+    assert "No offer" in done.err
+    for given, words in (
+        (("--needs", "speed"), "audio, json_schema"),
+        (("--provider", "[]"), "`provider`"),
+        (("--provider", '{"zdr": true}'), "`provider.zdr`"),
+        (("--provider", '{"only": ["nobody"]}'), "'nobody'"),
+    ):
+        done = run("route", "explain", "small", *given)
+        assert (done.code, words in done.err) == (1, True), (given, done.err)
 
 
 @pytest.mark.parametrize(

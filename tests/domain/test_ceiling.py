@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,9 +104,34 @@ def test_a_limit_is_lowered_to_a_useful_answer_at_least() -> None:
     """By example: each output token is 2 nano-dollars, and the call itself 10."""
     price = Price(input=10**6, output=2 * 10**6, per_call=10)
 
-    assert [largest_output(price, 5, covers, 100) for covers in (14, 46, 47, 49, 300)] == [
-        *(None, None, 16, 17, 100)
+    assert [largest_output(price, 5, covers, 100) for covers in (14, 46, 47, 48, 49, 300)] == [
+        *(None, None, 16, 16, 17, 100)
     ]
     assert [largest_output(price, 5, covers, 3) for covers in (20, 21)] == [None, 3]
     assert largest_output(price, 5, 15, 0) == 0
     assert ceiling(price, 5, 16) == 47
+
+
+@pytest.mark.parametrize("name", ["output", "audio_output", "image_output"])
+def test_each_token_out_may_be_of_the_dearest_class(name: str) -> None:
+    """Whichever that is."""
+    price = msgspec.structs.replace(Price(input=0, output=10**6), **{name: 3 * 10**6})
+
+    assert ceiling(price, 7, 5) == 15
+
+
+@pytest.mark.parametrize(
+    "name", ["input", "cache_read", "cache_write", "cache_write_1h", "audio_input"]
+)
+def test_each_token_in_may_be_of_the_dearest_class(name: str) -> None:
+    """Whichever that is."""
+    price = msgspec.structs.replace(Price(input=10**6, output=0), **{name: 3 * 10**6})
+
+    assert ceiling(price, 7, 5) == 21
+
+
+def test_a_tier_counts_from_where_it_can_be_reached() -> None:
+    """With just so much input as its bound, no call is in it."""
+    price = Price(input=10**6, output=0, tiers=(Tier(100, Price(input=2 * 10**6, output=0)),))
+
+    assert [ceiling(price, tokens, 0) for tokens in (100, 101)] == [100, 202]

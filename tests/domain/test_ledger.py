@@ -9,6 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apertura.domain.ledger import (
+    PLANS,
+    REVENUE,
+    WRITE_OFFS,
     Entry,
     Transaction,
     charge,
@@ -202,6 +205,7 @@ def test_each_movement_is_known_by_its_kind_and_reference(move: Move, kind: str,
     made = move(Nano(1), "r7", transaction_id="t7", at=77)
 
     assert (made.id, made.kind, made.reference, made.at) == ("t7", kind, "r7", 77)
+    assert move(NANO_MAX, "r7", transaction_id="t7", at=77).entries
     for amount in (0, -1, NANO_MAX + 1):
         with pytest.raises(ValueError) as refused:
             move(Nano(amount), "r7", transaction_id="t7", at=77)
@@ -252,3 +256,9 @@ def test_what_is_no_transaction_is_told(entries: tuple[tuple[str, int], ...], sa
         )
 
     assert str(refused.value) == said
+
+
+def test_the_accounts_of_plans_and_losses_are_called_so() -> None:
+    """As whoever reads the books knows them."""
+    assert (PLANS, REVENUE, WRITE_OFFS) == ("revenue:plans", "revenue:usage", "write-offs")
+    assert (natural(PLANS, -5), natural(WRITE_OFFS, 5)) == (5, 5)

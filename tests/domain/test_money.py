@@ -82,7 +82,8 @@ def test_what_a_nano_dollar_cannot_hold_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["9223372036.854775808", "-9223372036.854775808", "1e30", "1e400", "1e999999"]
+    "text",
+    ["9223372036.854775808", "-9223372036.854775808", "1e30", "1e400", "1e999999", "12" * 40],
 )
 def test_what_does_not_fit_64_bits_is_refused(text: str) -> None:
     """Not cut, not wrapped, and no other kind of exception."""

@@ -10,7 +10,7 @@ import pytest
 from apertura.domain.identity import Caller
 from apertura.domain.keys import KeyId, KeyPolicy, OrgId
 from apertura.domain.money import Nano
-from apertura.domain.payers import Caps, Gift, Way, ways
+from apertura.domain.payers import Caps, Gift, Way, rates, ways
 from apertura.domain.plans import Pass, Plan, Subscription, Terms
 from apertura.errors import Forbidden, PaymentRequired
 
@@ -69,6 +69,14 @@ def test_the_wallet_pays_under_each_cap() -> None:
             "wallet",
         ),
     )
+
+
+def test_a_budget_begins_anew_at_midnight() -> None:
+    """To the millisecond, for the key and for the organization."""
+    caps = Caps(key_reset=10, org_reset=10)
+    for now, day in ((NOW - 1, "2026-02-10"), (NOW, "2026-03-10")):
+        (way,) = ways(caller(caps), "large", now)
+        assert way.funds == ("org:o:wallet", f"key:k:budget:{day}", f"org:o:budget:{day}")
 
 
 def test_gifts_pay_first_while_they_last_and_under_the_same_caps() -> None:
@@ -130,3 +138,33 @@ def test_a_subscription_that_is_over_pays_for_nothing() -> None:
     with pytest.raises(PaymentRequired) as refused:
         ways(caller(plan=subscriber(cancel_at_end=True, fallback=True)), "large", NOW + 10**10)
     assert refused.value.code == "subscription_expired"
+
+
+def test_a_plan_holds_the_most_that_a_model_on_the_route_takes() -> None:
+    """And says what each takes; one that takes nothing may stand beside one that does."""
+    who = caller(plan=subscriber())
+
+    [way] = ways(who, "tiny", NOW, ["large", "other"])
+    assert (way.payer, way.credits) == ("allowance", 1_500)
+    [way] = ways(who, "large", NOW, ["tiny"])
+    assert way.credits == 1_500
+    assert rates(who, {"tiny-1": "tiny", "large-1": "large"}, NOW) == {
+        "tiny-1": 0,
+        "large-1": 1_500,
+    }
+    assert rates(caller(), {"tiny": "tiny"}, NOW) == {}
+    with pytest.raises(Forbidden):
+        ways(who, "other", NOW, ["large"])
+
+
+def test_models_that_may_stand_in_are_asked_of_the_plan_that_holds_now() -> None:
+    """One that is not in it adds nothing, not even where the call takes nothing."""
+    cheap = msgspec.structs.replace(PLAN, multipliers={"tiny": 5})
+    held = caller(plan=msgspec.structs.replace(subscriber(next_at_ms=NOW), next_plan=cheap))
+
+    def taken(now_ms: int, *others: str) -> int | None:
+        return ways(held, "tiny", now_ms, others)[0].credits
+
+    assert [taken(NOW - 1), taken(NOW - 1, "other"), taken(NOW - 1, "large")] == [0, 0, 1_500]
+    assert [taken(NOW), taken(NOW, "large")] == [5, 5]
+    assert rates(held, {"id-1": "large", "id-2": "tiny"}, NOW) == {"id-1": 0, "id-2": 5}

@@ -233,7 +233,9 @@ def test_a_pass_answers_for_its_subscription() -> None:
     )
     assert (held.cycle(ANCHOR), held.cycle(start(1) + 1)) == ("sub_1.0", "sub_1.0")
     assert held.per_model == 20
-    assert Pass(subscription=bought(), plan=LITE).grace_ms == GRACE == 604_800_000
+    alone = Pass(subscription=bought(), plan=LITE)
+    assert alone.grace_ms == GRACE == 604_800_000
+    assert alone.plan_at(start(9)) == LITE
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from apertura.domain.cycles import cycle
 from apertura.domain.money import parse_usd
 from apertura.domain.plans import (
     Period,
+    Plan,
     Subscription,
     Terms,
     begin,
@@ -45,6 +46,34 @@ def test_a_price_is_of_whole_cents() -> None:
     odd = msgspec.structs.replace(LITE, monthly=parse_usd("9.99"), quarterly_discount=7)
 
     assert odd.price("quarterly") == parse_usd("27.87")  # 27.8721
+
+
+def test_a_plan_has_what_it_says_and_no_more() -> None:
+    """Without discounts a longer period costs its months; without models it has none."""
+    bare = Plan(id="p", title="P", monthly=parse_usd("7"), allowance=1, per_model=2)
+    periods: tuple[Period, ...] = ("monthly", "quarterly", "yearly")
+
+    assert [bare.price(one) for one in periods] == [parse_usd(one) for one in ("7", "21", "84")]
+    assert bare.on_sale is True
+    assert (dict(bare.multipliers), dict(bare.tiers)) == ({}, {})
+
+
+def test_a_subscription_begins_as_this() -> None:
+    """Nothing follows, nothing has failed, the wallet does not pay beside it."""
+    new = Subscription(
+        id="s", org_id="o", key_id="k", terms=PRO.terms("yearly"), anchor_ms=5, paid_until_ms=6
+    )
+
+    assert (new.status, new.cancel_at_end, new.next, new.next_at_ms) == ("active", False, None, 0)
+    assert (new.fallback, new.fallback_cap, new.failed_ms, new.ended_ms) == (
+        False,
+        None,
+        None,
+        None,
+    )
+    assert begin(PRO, "yearly", sub_id="s", org_id="o", key_id="k", now_ms=5) == (
+        msgspec.structs.replace(new, paid_until_ms=5, status="suspended")
+    )
 
 
 # What it is at a moment.
@@ -246,6 +275,10 @@ def test_where_nothing_is_paid_any_change_holds_now() -> None:
         after, upgraded = change(bought(PRO), plan, start(1), "yearly")
         assert (upgraded, after.terms) == (False, plan.terms("yearly"))
         assert (after.next, after.next_at_ms) == (None, 0)
+    falling, _ = change(bought(PRO), LITE, ANCHOR)
+    still = msgspec.structs.replace(falling, next_at_ms=start(2))
+    after, _ = change(still, MAX, start(1))
+    assert (after.terms, after.next, after.next_at_ms) == (MAX.terms("monthly"), None, 0)
 
 
 def test_what_follows_and_is_paid_cannot_be_changed() -> None:
@@ -255,8 +288,11 @@ def test_what_follows_and_is_paid_cannot_be_changed() -> None:
     assert (first, count, paid.paid_until_ms) == (1, 1, start(2))
 
     for plan in (MAX, PRO, LITE):
-        with pytest.raises(BadRequest, match="paid for already") as raised:
+        with pytest.raises(BadRequest) as raised:
             change(paid, plan, ANCHOR)
+        assert raised.value.message == (
+            "What follows is paid for already. The plan can be changed again once it has begun."
+        )
         assert (raised.value.code, raised.value.param) == ("invalid_parameter", "plan")
     after, upgraded = change(paid, PRO, start(1))
     assert (upgraded, after.terms) == (True, PRO.terms("monthly"))

@@ -219,6 +219,9 @@ def test_an_account_names_itself() -> None:
 
     plans = [("plan", "s.1"), ("plan", "s.2")]
     assert names == [("wallet", ""), ("promo", "p"), ("promo", "q"), *plans]
+    odd = made([Post(FIRST, "org:o:promo:p:1", "promo", "", 1, 0)]).sections[1]
+    assert (odd.what, odd.name) == ("promo", "p:1")
+    assert msgspec.structs.astuple(ModelUse(model="m")) == ("m", *[0] * 7)
 
 
 @given(st.integers(0, 2**45))
@@ -254,6 +257,8 @@ def test_months_are_counted_back() -> None:
     assert months_between(0, 1) == ["1970-01"]
     assert months_between(-MS_PER_DAY, 0) == months_between(-1, -1) == ["1970-01"]
     assert days_of(parse_month("2026-02")) == (20485, 20513)
+    assert days_of(parse_month("2026-12")) == (20788, 20819)
+    assert days_of(parse_month("2027-01")) == (20819, 20850)
 
 
 @pytest.fixture(params=["Pacific/Kiritimati", "Pacific/Pago_Pago"])
@@ -276,7 +281,7 @@ def test_no_time_zone_of_the_machine_matters(zone: str) -> None:
 def test_movements_stand_in_their_order() -> None:
     """What comes in, what goes out, the calls; kinds that are not known are beside the calls."""
     order = ["top-up", "refund", "reversal", "promo", "promo-end", "allowance", "allowance-expiry"]
-    order += ["aside", "usage", "zero"]
+    order += ["a-side", "usage", "zero"]
     books = [Post(FIRST, "org:o:wallet", kind, "small", -1, 0) for kind in sorted(order)]
 
     wallet = made(books).wallet

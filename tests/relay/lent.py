@@ -19,6 +19,7 @@ from apertura.store.audit import audit
 from apertura.store.charges import Charge, record_and_charge
 from apertura.store.database import Database, Row, Tx, open_database
 from apertura.store.migrate import migrate
+from tests.databases import put_migrated_sqlite
 from tests.store.examples import usage_row
 
 T = TypeVar("T")
@@ -48,6 +49,7 @@ class Counted:
 @asynccontextmanager
 async def counted(folder: Path) -> AsyncIterator[Counted]:
     """A new database in a folder."""
+    put_migrated_sqlite(folder / "apertura.db")
     inner = await open_database(f"sqlite:{folder / 'apertura.db'}")
     await migrate(inner)
     yield Counted(inner)

@@ -9,7 +9,7 @@ import pytest
 
 from apertura.store.database import Database, open_database
 from apertura.store.migrate import migrate
-from tests.databases import migrated_postgres
+from tests.databases import migrated_postgres, put_migrated_sqlite
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -35,7 +35,9 @@ def url(engine: str, path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-async def db(url: str) -> AsyncIterator[Database]:
+async def db(engine: str, url: str, path: Path) -> AsyncIterator[Database]:
+    if engine == "sqlite":
+        put_migrated_sqlite(path)
     database = await open_database(url)
     await migrate(database)
     yield database

@@ -138,7 +138,7 @@ async def test_a_failing_file_leaves_nothing_of_it(db: Database, folder: Path) -
 
 
 async def test_processes_that_start_together_apply_each_file_once(url: str) -> None:
-    """Two processes and this one migrate a new file at once; all succeed, one of them did it."""
+    """Two processes and this one migrate a new database at once; each file is applied by one."""
     script = (
         "import asyncio, sys\n"
         "from apertura.store.database import open_database\n"
@@ -163,7 +163,7 @@ async def test_processes_that_start_together_apply_each_file_once(url: str) -> N
     rows = await database.read("SELECT COUNT(*) FROM migrations")
     await database.close()
 
-    assert sorted(applied) == [0, 0, rows[0][0]]
+    assert sum(applied) == rows[0][0]
 
 
 async def test_the_books_cannot_be_changed(db: Database) -> None:

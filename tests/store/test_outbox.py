@@ -279,3 +279,26 @@ async def test_old_mail_is_forgotten(db: Database, org: str) -> None:
 
     assert await db.read("SELECT key FROM mails") == [("new",)]
     assert await db.read("SELECT mail_key FROM mail_copies") == [("new",)]
+
+
+async def test_what_was_given_up_is_tried_again_on_demand(db: Database, org: str) -> None:
+    """All, or one by its id; with all its tries before it. What is too old is no news, and what
+    was sent is not sent again.
+    """
+    await contact(db, org, "ann@x.example", "bob@x.example", "cy@x.example")
+    await put(db, org)
+    ann, bob, cy = sorted(await claim(db), key=lambda copy: copy.recipient)
+    for copy in (ann, bob):
+        await outbox.refused(db, copy, "550 no such user", NOW)
+    await outbox.delivered(db, cy, NOW)
+
+    async def retry(now_ms: int, copy_id: str = "") -> int:
+        return await db.write(partial(outbox.retry, now_ms=now_ms, copy_id=copy_id))
+
+    assert [await retry(NOW + 1, copy_id) for copy_id in ("none", cy.id, ann.id)] == [0, 0, 1]
+    (again,) = await claim(db, NOW + 1)
+    assert (again.id, again.attempts) == (ann.id, 1)
+    assert await retry(NOW + 1) == 1
+    assert [one.id for one in await claim(db, NOW + 1)] == [bob.id]
+    await outbox.refused(db, bob, "550 no such user", NOW)
+    assert await retry(NOW + 7 * DAY_MS) == 0

@@ -7,7 +7,8 @@ from functools import partial
 import pytest
 
 from apertura.domain.cycles import cycle
-from apertura.domain.funds import allowance_of
+from apertura.domain.funds import Fund, allowance_of, fallback_of
+from apertura.domain.money import Nano
 from apertura.domain.plans import Subscription
 from apertura.store import funds, subscriptions
 from apertura.store.database import Database
@@ -66,6 +67,49 @@ async def test_what_is_held_of_a_cycle_is_waited_for(db: Database, sub: Subscrip
     assert not await end(db, sub, 0, start(1) + LATER)
     await db.write(partial(funds.give_back, worker="w/1", amounts={fund: grant.amount}))
     assert await end(db, sub, 0, start(1) + LATER)
+    await assert_sound(db)
+
+
+async def spend_beside(db: Database, sub: Subscription, number: int, amount: int) -> str:
+    """The wallet has paid so much beside the plan; the fund that counts it."""
+    fund = fallback_of(sub.org_id, f"{sub.id}.{number}")
+    lent = partial(funds.lend, worker="w/1", fund=fund, amounts=(amount,), free=0, expires_at=9)
+    grant = await db.write(lent)
+    await db.write(partial(funds.give_back, worker="w/1", amounts={fund: grant.amount}))
+    await db.write(partial(funds.move, rows=[(fund, -amount, 0)]))
+    return fund
+
+
+async def test_what_counts_fallback_goes_with_its_cycle(db: Database, sub: Subscription) -> None:
+    """What it counted is still shown; the next cycle's stays."""
+    await pay(db, sub, reference="second")
+    await db.write(
+        partial(subscriptions.set_fallback, sub_id=sub.id, on=True, cap=Nano(50), now_ms=ANCHOR)
+    )
+    sub = await find(db, sub.org_id)
+    before, following = await spend_beside(db, sub, 0, 30), await spend_beside(db, sub, 1, 7)
+
+    assert await end(db, sub, 0, start(1) + LATER)
+
+    assert await funds.find(db, before) is None
+    assert await funds.find(db, following) == Fund(43)
+    shown = [await subscriptions.use_of(db, sub, at) for at in (ANCHOR, start(1) + LATER)]
+    assert [one.fallback_spent for one in shown] == [30, 7]
+    await assert_sound(db)
+
+
+async def test_what_is_held_beside_a_plan_is_waited_for(db: Database, sub: Subscription) -> None:
+    """The cycle ends once the calls that the wallet pays for have."""
+    await pay(db, sub, reference="second")
+    fund = fallback_of(sub.org_id, f"{sub.id}.0")
+    lent = partial(funds.lend, worker="w/1", fund=fund, amounts=(1_000,), free=0, expires_at=9)
+    grant = await db.write(lent)
+
+    assert not await end(db, sub, 0, start(1) + LATER)
+    assert await funds.find(db, fund) is not None
+    await db.write(partial(funds.give_back, worker="w/1", amounts={fund: grant.amount}))
+    assert await end(db, sub, 0, start(1) + LATER)
+    assert await funds.find(db, fund) is None
     await assert_sound(db)
 
 

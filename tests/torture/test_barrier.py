@@ -29,7 +29,7 @@ ROLES = (
 
 
 @pytest.mark.parametrize("k", [31])
-@pytest.mark.parametrize("servers", [1, 4])
+@pytest.mark.parametrize("servers", [pytest.param(1, marks=pytest.mark.soak), 4])
 async def test_a_balance_for_k_calls_lets_k_calls_through(
     place: Place, wall: Wall, servers: int, k: int
 ) -> None:

@@ -88,7 +88,7 @@ async def disk(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
         yield SmallDisk(tmp_path / "small")
 
 
-@pytest.mark.parametrize("end", ["clear", "kill"])
+@pytest.mark.parametrize("end", [pytest.param("clear", marks=pytest.mark.soak), "kill"])
 async def test_a_full_disk_loses_nothing(disk: Disk, wall: Wall, end: str) -> None:
     """Calls that need a lease are 503 and reach no provider; what was answered is in the books
     when there is room again, also if the server was killed before there was.

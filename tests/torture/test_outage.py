@@ -33,7 +33,9 @@ HASTE = (
 """A paused server is given up after a second in place of thirty; leases are small and go back."""
 
 
-@pytest.mark.parametrize("kind", ["killed", "stopped", "paused"])
+@pytest.mark.parametrize(
+    "kind", ["killed", *(pytest.param(k, marks=pytest.mark.soak) for k in ("stopped", "paused"))]
+)
 async def test_the_database_goes_and_comes_back(
     postgres: Fragile, wall: Wall, tmp_path: Path, kind: str
 ) -> None:

@@ -24,6 +24,7 @@ from apertura.wire.chat import (
     ToolChoice,
     Turn,
 )
+from apertura.wire.route_wish import OWN
 from apertura.wire.state import ANTHROPIC, ANTHROPIC_REDACTED, GEMINI, OPENAI_CHAT, wrap
 from tests.wire.anthropic_said import assistant, body, understood, user
 
@@ -347,7 +348,7 @@ def test_each_parameter_of_this_format_has_a_place() -> None:
         " tool_choice thinking output_config output_format metadata cache_control n stop"
         " presence_penalty frequency_penalty logit_bias user response_format seed"
     )
-    acted_on = {"service_tier", "speed", "inference_geo", "mcp_servers", "compression"}
+    acted_on = {"service_tier", "speed", "inference_geo", "mcp_servers", "compression", *OWN}
 
     assert set(Body.__struct_fields__) == set(mapped.split()) | acted_on
 

@@ -223,8 +223,6 @@ def test_the_namespace_of_editors_is_stripped() -> None:
         ({"web_results_count": 5}, "web_results_count"),
         ({"web_content_length": "full"}, "web_content_length"),
         ({"web_search_options": {}}, "web_search_options"),
-        ({"fallback_models": ["a"]}, "fallback_models"),
-        ({"fallback_enabled": True}, "fallback_enabled"),
         ({"compression": {"enabled": True}}, "compression"),
         ({"extra_body": {"compression": {"enabled": True}}}, "compression"),
     ],

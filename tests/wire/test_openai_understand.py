@@ -100,7 +100,7 @@ def test_no_declared_parameter_is_forgotten() -> None:
     """Each has a place, or is acted on before a request is translated."""
     own = {"messages", "extra_body", "fallback_models", "fallback_timeout", "fallback_enabled"}
     own |= {"web_results_count", "web_content_length", "web_search_options", "compression"}
-    own |= {"usage"}
+    own |= {"usage", "models", "provider"}
 
     assert set(Body.__struct_fields__) - own - _SETTLED == set(GIVEN) & set(Body.__struct_fields__)
     assert {field for _, field in GIVEN.values()} == set(PARAMETERS)

@@ -14,8 +14,9 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
+from apertura.api.choice import choose_route
 from apertura.api.parts import Parts
-from apertura.domain import keys, limits, model_ids
+from apertura.domain import limits
 from apertura.domain.identity import Caller
 from apertura.domain.limits import Standing
 from apertura.domain.routing import Route
@@ -94,20 +95,10 @@ def _call(
 ) -> tuple[Call, Route]:
     """The call that a question amounts to, and the route it may take."""
     asked = question.request.model
-    route = parts.current.routes.route(asked, operation)
-    if caller.policy.models:
-        check_allowed(parts, caller, asked, route)
+    route = choose_route(parts.current.routes, caller, asked, operation, question)
     budget = _budget(exchange, parts.settings.timeout_call)
     call = Call(exchange.id, caller, operation, route.model.id, question.stream, started, budget)
     return call, route
-
-
-def check_allowed(parts: Parts, caller: Caller, asked: str, route: Route) -> None:
-    """May the key ask for this model, by this name or another of it? Raises: Forbidden."""
-    allowed = caller.policy.models
-    catalog = parts.current.routes.catalog
-    if allowed and asked not in allowed and not model_ids.allows(allowed, route.model.id, catalog):
-        keys.check_model(caller.policy, route.model.id)
 
 
 def reply_head(exchange: Exchange, standing: Standing | None) -> Head:

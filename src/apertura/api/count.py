@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Raw
 
-from apertura.api.calls import check_allowed, check_request, reply_head
+from apertura.api.calls import check_request, reply_head
+from apertura.api.choice import check_allowed
 from apertura.api.parts import Parts
 from apertura.api.reply import reply_json
 from apertura.errors import AperturaError
@@ -41,8 +42,9 @@ async def count(parts: Parts, exchange: Exchange, read: Read, name: str) -> None
     caller, address = await parts.callers.identify(exchange)
     try:
         asked, members = read()
-        route = parts.current.routes.route(asked, "chat")
-        check_allowed(parts, caller, asked, route)
+        routes = parts.current.routes
+        route = routes.route(asked, "chat")
+        check_allowed(routes.catalog, caller, asked, route.model.id)
     except AperturaError:
         parts.admission.admit(caller, address, "")
         raise

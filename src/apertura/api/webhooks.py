@@ -9,17 +9,29 @@ The rule that keeps it honest: nothing of a body is believed before its signatur
 
 from __future__ import annotations
 
+import asyncio
+
 from apertura.api.caller import client_address
 from apertura.api.manage import now_ms
 from apertura.api.parts import Parts
 from apertura.api.reply import reply_json
 from apertura.domain import keys
+from apertura.domain.payments import PlanDue
 from apertura.errors import BadRequest, NotFound, TooLarge
-from apertura.payments.base import BadSignature
+from apertura.payments.base import (
+    BadSignature,
+    Declined,
+    PaymentProcessor,
+    ProcessorAway,
+    ProcessorRefused,
+)
 from apertura.relay.exchange import Exchange
 from apertura.store import payment_events
 from apertura.store.payment_events import Receiver
 from apertura.telemetry import log
+
+COLLECT_SECONDS = 10.0
+"""Stripe waits for an answer to a message, and keeps a period's invoice back until it has one."""
 
 
 async def receive(parts: Parts, exchange: Exchange) -> None:
@@ -41,7 +53,24 @@ async def receive(parts: Parts, exchange: Exchange) -> None:
     state = await parts.database.write(lambda tx: payment_events.receive(tx, at, received))
     if state == "waiting":
         log("webhook_waits", id=received.id, kind=received.kind)
+    if isinstance(received.event, PlanDue):
+        await collect(parts.payments, received.event.subject)
     reply_json(exchange, {"received": True, "state": state or "known"})
+
+
+async def collect(processor: PaymentProcessor, invoice: str) -> None:
+    """A period has begun: have it paid now, and wait for that a while. What comes of it is told by
+    messages; where it cannot be done, the processor does it by itself within hours.
+    """
+    task = asyncio.create_task(_collect(processor, invoice))
+    await asyncio.wait([task], timeout=COLLECT_SECONDS)
+
+
+async def _collect(processor: PaymentProcessor, invoice: str) -> None:
+    try:
+        await processor.collect(invoice)
+    except (Declined, ProcessorAway, ProcessorRefused) as error:
+        log("invoice_not_collected", invoice=invoice, error=error.message)
 
 
 def count_stranger(parts: Parts, exchange: Exchange) -> None:

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import msgspec
 
 from apertura.payments.demo.server import SECRET, Demo
 from apertura.settings import Settings
+
+KEY = "sk_test_demo"
+FILE = "demo-payments.json"
+"""In the data folder: the cards and plans of play money."""
 
 
 @asynccontextmanager
@@ -21,10 +26,11 @@ async def demo_payments(settings: Settings, url: str) -> AsyncIterator[Settings]
     if not settings.dev or settings.stripe_key:
         yield settings
         return
-    async with Demo(webhook=f"{url}/webhooks/stripe") as demo:
+    file = Path(settings.data) / FILE
+    async with Demo(webhook=f"{url}/webhooks/stripe", file=file) as demo:
         yield msgspec.structs.replace(
             settings,
-            stripe_key="sk_test_demo",
+            stripe_key=KEY,
             stripe_webhook_secret=SECRET,
             stripe_url=demo.url,
             public_url=settings.public_url or url,

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from apertura.cli import demo_payments
 from apertura.cli.shared import say
 from apertura.domain import keys, ledger, secrets
 from apertura.domain.catalog import OfferRow, ProviderRow
@@ -94,6 +95,8 @@ async def welcome(settings: Settings, database: Database, url: str, rows: LocalR
     say("")
     say(f"{settings.name} is ready.")
     say(f"  Base URL   {url}/v1")
+    if settings.stripe_key == demo_payments.KEY:
+        say("  Cards      pay with play money: POST /api/billing/top-ups answers with a page")
     if key is None:
         say("  API key    was made at the first start; this makes another:")
         say(f"             apertura keys create {_again(settings)}")

@@ -16,10 +16,12 @@ import msgspec
 
 from apertura.cli.shared import STORE, AddSettings, Subparsers, say, show_json, show_table, within
 from apertura.domain.contacts import parse_address
+from apertura.errors import NotFound
 from apertura.mail.base import Message, Outcome, open_mailer
 from apertura.mail.messages import Brand, render
 from apertura.settings import Settings, SettingsError
 from apertura.store import outbox
+from apertura.store.database import Database
 from apertura.store.outbox import Queued
 
 SERVER = ("config", "name", "public_url", "mail_from")
@@ -39,6 +41,13 @@ def add(subparsers: Subparsers, add_settings: AddSettings) -> None:
     queue.add_argument("--json", action="store_true", help="output for scripts")
     add_settings(queue, STORE)
     queue.set_defaults(run=run_queue)
+    retry = verbs.add_parser("retry", help="try again what was given up in the last seven days")
+    retry.add_argument(
+        "id", nargs="?", default="", help="one mail, as `mail queue --json` names it"
+    )
+    retry.add_argument("--json", action="store_true", help="output for scripts")
+    add_settings(retry, STORE)
+    retry.set_defaults(run=run_retry)
 
 
 def run_test(settings: Settings, parsed: argparse.Namespace) -> int:
@@ -87,6 +96,23 @@ def run_queue(settings: Settings, parsed: argparse.Namespace) -> int:
         "why",
     )
     show_table(headings, [_row(one) for one in waiting])
+    return 0
+
+
+def run_retry(settings: Settings, parsed: argparse.Namespace) -> int:
+    """Let mail that was given up wait again; the server sends it."""
+    now_ms = time.time_ns() // 1_000_000
+
+    async def work(database: Database) -> int:
+        return await database.write(lambda tx: outbox.retry(tx, now_ms, parsed.id))
+
+    count = within(settings, work, changes=False)
+    if parsed.id and not count:
+        raise NotFound(f"there is no mail {parsed.id!r} that was given up in the last seven days")
+    if parsed.json:
+        show_json({"waiting": count})
+    else:
+        say(f"{count} {'is' if count == 1 else 'are'} tried again")
     return 0
 
 

@@ -119,8 +119,12 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     dialect: str = "openai_chat"
     """What is spoken to it, unless the caller's own is among the following."""
     dialects: tuple[str, ...] = ("openai_chat",)
+    priority: int = 0
     weight: int = 100
     max_output: int | None = None
+    context_length: int | None = None
+    capabilities: frozenset[str] = frozenset()
+    """What it is known to be able to; empty: nothing is known."""
 
 
 class OfferRow(Tariff, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -147,6 +151,8 @@ class OfferRow(Tariff, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """If empty: what the kind implies."""
     knowledge: str = ""
     deprecated: str = ""
+    priority: int = 0
+    """Offers of a higher one are tried before all others; among equals the weight decides."""
     weight: int = 100
     tiers: Sequence[TierRow] = ()
     markup_percent: int = 0
@@ -158,7 +164,7 @@ class OfferRow(Tariff, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):
-    """The snapshot: models by id, their offers, best weight first, and other names of models."""
+    """The snapshot: models by id, their offers, best first, and other names of models."""
 
     models: Mapping[str, Model]
     offers: Mapping[str, tuple[Offer, ...]]
@@ -182,15 +188,16 @@ def assemble(providers: Iterable[ProviderRow], offers: Iterable[OfferRow]) -> Ca
     by_model: dict[str, list[Offer]] = {}
     for offer in chosen.values():
         by_model.setdefault(offer.model, []).append(offer)
-    ordered = {
-        name: tuple(sorted(group, key=lambda offer: (-offer.weight, offer.id)))
-        for name, group in by_model.items()
-    }
+    ordered = {name: tuple(sorted(group, key=_by_priority)) for name, group in by_model.items()}
     return Catalog(
         models=dict(sorted(models.items())),
         offers=ordered,
         aliases={alias: name for alias, name in aliases.items() if alias not in models},
     )
+
+
+def _by_priority(offer: Offer) -> tuple[int, int, str]:
+    return -offer.priority, -offer.weight, offer.id
 
 
 def _checked(row: ProviderRow) -> ProviderRow:
@@ -289,8 +296,11 @@ def _offer(row: OfferRow, provider: ProviderRow) -> Offer:
         upstream_price=upstream_price,
         dialect=dialects[0],
         dialects=dialects,
+        priority=row.priority,
         weight=row.weight,
         max_output=row.max_output,
+        context_length=row.context_length,
+        capabilities=frozenset(row.capabilities),
     )
 
 

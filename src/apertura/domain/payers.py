@@ -10,6 +10,7 @@ it honest: every cap that a way of paying stands under is in its list, so that n
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple, Protocol
 
@@ -71,15 +72,16 @@ class Way(NamedTuple):
     credits: int | None = None
 
 
-def ways(caller: Payer, model: str, now_ms: int) -> tuple[Way, ...]:
-    """How a call to a model, by the name that its caller gives, may be paid for, in order.
+def ways(caller: Payer, model: str, now_ms: int, others: Sequence[str] = ()) -> tuple[Way, ...]:
+    """How a call to a model, by the name that its caller gives, may be paid for, in order. Where
+    `others` may stand in for it, a plan's way is for the one that takes the most.
 
     Raises:
         PaymentRequired: the caller's subscription has ended, or was not paid.
         Forbidden: the plan does not include the model.
     """
     if caller.plan is not None:
-        return _by_plan(caller.org_id, caller.plan, caller.caps, model, now_ms)
+        return _by_plan(caller, caller.plan, model, now_ms, others)
     caps = caller.caps
     if not caps.gifts:
         return _by_wallet(caller.org_id, caller.key_id, caps, now_ms // _MS_PER_DAY)
@@ -102,7 +104,20 @@ def _by_wallet(org_id: str, key_id: str, caps: Caps, day: int) -> tuple[Way, ...
     return (Way((*funds, *_budget_of_org(org_id, caps, now_ms)), "wallet"),)
 
 
-def _by_plan(org_id: str, plan: Pass, caps: Caps, model: str, now_ms: int) -> tuple[Way, ...]:
+def rates(caller: Payer, names: Mapping[str, str], now_ms: int) -> dict[str, int]:
+    """What a call takes of the plan's allowance, in thousandths, by the model that answers it;
+    `names` are the models' names as the caller gives them, by their ids.
+    """
+    plan = caller.plan
+    if plan is None:
+        return {}
+    return {model: plan.multiplier(name, now_ms) or 0 for model, name in names.items()}
+
+
+def _by_plan(
+    caller: Payer, plan: Pass, model: str, now_ms: int, others: Sequence[str]
+) -> tuple[Way, ...]:
+    org_id, caps = caller.org_id, caller.caps
     plan.check(now_ms)
     multiplier = plan.multiplier(model, now_ms)
     if multiplier is None:
@@ -112,6 +127,8 @@ def _by_plan(org_id: str, plan: Pass, caps: Caps, model: str, now_ms: int) -> tu
             code="model_access_denied",
             param="model",
         )
+    if others:
+        multiplier = max(multiplier, *(plan.multiplier(name, now_ms) or 0 for name in others))
     if multiplier == 0:
         return (Way((), "allowance", 0),)
     cycle = plan.cycle(now_ms)

@@ -155,6 +155,12 @@ class PlanPaid(_Event, frozen=True, kw_only=True, tag="plan-paid"):
     """The difference that an upgrade costs: the period stays."""
 
 
+class PlanDue(_Event, frozen=True, kw_only=True, tag="plan-due"):
+    """A period has begun, and its invoice, the `subject`, waits for the processor to collect it."""
+
+    ticket: str
+
+
 class PlanPaymentFailed(_Event, frozen=True, kw_only=True, tag="plan-failed"):
     """A period could not be paid; the processor tries again by itself."""
 
@@ -170,7 +176,17 @@ class PlanEnded(_Event, frozen=True, kw_only=True, tag="plan-ended"):
     ticket: str
 
 
-Event = Paid | Failed | Expired | Refunded | Disputed | PlanPaid | PlanPaymentFailed | PlanEnded
+Event = (
+    Paid
+    | Failed
+    | Expired
+    | Refunded
+    | Disputed
+    | PlanDue
+    | PlanPaid
+    | PlanPaymentFailed
+    | PlanEnded
+)
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):

@@ -128,6 +128,9 @@ class PaymentProcessor(Refunds, Protocol):
         on. Raises: Declined.
         """
 
+    async def collect(self, invoice: str) -> None:
+        """Charge the invoice of a period now, and not when it would by itself. Raises: Declined."""
+
     async def cancel_plan(self, foreign_id: str, *, at_end: bool) -> None:
         """End a subscription with what is paid, or take that back."""
 

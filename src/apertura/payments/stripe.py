@@ -234,6 +234,18 @@ class Stripe:
 
         await self._ask(ask)
 
+    async def collect(self, invoice: str) -> None:
+        def ask(client: stripe.StripeClient) -> None:
+            held = client.v1.invoices.retrieve(invoice)
+            if held.status == "draft":
+                options: Any = {"idempotency_key": f"finalize-{invoice}"}
+                held = client.v1.invoices.finalize_invoice(invoice, {"auto_advance": True}, options)
+            if held.status == "open":
+                options = {"idempotency_key": f"pay-{invoice}"}
+                client.v1.invoices.pay(invoice, {"off_session": True}, options)
+
+        await self._ask(ask)
+
     async def cancel_plan(self, foreign_id: str, *, at_end: bool) -> None:
         fields: Any = {"cancel_at_period_end": at_end}
         await self._ask(lambda client: client.v1.subscriptions.update(foreign_id, fields))

@@ -27,6 +27,7 @@ from apertura.domain.payments import (
     Failed,
     Kind,
     Paid,
+    PlanDue,
     PlanEnded,
     PlanPaid,
     PlanPaymentFailed,
@@ -247,6 +248,17 @@ def invoice_paid(invoice: Object) -> Event | None:
     )
 
 
+def _invoice_made(invoice: Object) -> Event | None:
+    """An Invoice of a period that has begun: a draft, which Stripe would keep for an hour."""
+    _, meta = _subscription_of(invoice)
+    is_draft = invoice.get("status") == "draft"
+    if "subscription" not in meta or invoice.get("billing_reason") != "subscription_cycle":
+        return None
+    return (
+        PlanDue(subject=_text(invoice.get("id")), ticket=meta["subscription"]) if is_draft else None
+    )
+
+
 def _invoice_failed(invoice: Object) -> Event | None:
     _, meta = _subscription_of(invoice)
     if "subscription" not in meta or invoice.get("billing_reason") == "subscription_update":
@@ -297,6 +309,7 @@ _READERS: dict[str, Callable[[Object], Event | None]] = {
     "charge.refund.updated": refund_told,
     "charge.dispute.funds_withdrawn": _disputed(returned=False),
     "charge.dispute.funds_reinstated": _disputed(returned=True),
+    "invoice.created": _invoice_made,
     "invoice.paid": invoice_paid,
     "invoice.payment_failed": _invoice_failed,
     "customer.subscription.deleted": plan_ended,

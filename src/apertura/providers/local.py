@@ -36,7 +36,6 @@ def _offer(name: str, kind: str) -> OfferRow:
         provider=NAME,
         kind=kind,
         context_length=CONTEXT_LENGTH,
-        capabilities=["json_schema"] if kind == "chat" else [],
         input_usd_per_million="0",
         output_usd_per_million="0",
         checked="local",

@@ -9,8 +9,10 @@ The rule that keeps it honest: `settled` is set once, by settlement alone.
 
 from __future__ import annotations
 
+import math
 import random
 import time
+from collections.abc import Mapping
 from typing import Literal
 
 from apertura.domain.catalog import Offer
@@ -54,6 +56,12 @@ class Call:
     payer: Payer = ""
     credits: int | None = None
     """What it takes of an allowance, in thousandths; None where money pays."""
+    rates: Mapping[str, int] | None = None
+    """What a call to each model on the route takes of an allowance, where that may differ."""
+    patience_ends = math.inf
+    """By then the model that is asked must have begun to answer, or another is asked."""
+    sent = False
+    """The current attempt has reached its provider: what fails from here on is no fault of ours."""
     output_held = -1
     """Output tokens that the hold covers, where the caller stated no limit; else -1."""
 
@@ -80,7 +88,11 @@ class Call:
     def begin(self, offer: Offer) -> None:
         """The next attempt."""
         self.offer = offer
+        self.model = offer.model
         self.attempts += 1
+        self.sent = False
+        if self.rates is not None:
+            self.credits = self.rates[offer.model]
 
     def answered(self, usage: Usage) -> None:
         """The reply is whole."""

@@ -52,7 +52,8 @@ class Purse:
         wanted = max(self._output(question, offer) for offer in route.offers)
         height = _height(route, tokens, wanted)
         shorts: list[Short] = []
-        ways = payers.ways(call.caller, route.asked, call.started_ms)
+        names = tuple(route.names.values()) or (route.asked,)
+        ways = payers.ways(call.caller, names[0], call.started_ms, names[1:])
         for way in ways:
             amount = height if way.credits is None else way.credits
             if not amount:
@@ -61,6 +62,8 @@ class Purse:
             hold = self.leases.take(way.funds, amount) or await self.leases.hold(way.funds, amount)
             if isinstance(hold, Hold):
                 _give(call, question, way, hold, wanted)
+                if route.names and way.credits is not None:
+                    call.rates = payers.rates(call.caller, route.names, call.started_ms)
                 return b""
             shorts.append(hold)
         return await self._less(_Wish(call, question, route, tokens, wanted), ways, shorts)

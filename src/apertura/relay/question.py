@@ -44,6 +44,9 @@ class Question(Protocol):
     include_cost: bool
     """The caller wants the cost within the reply: then `bill` comes before settlement."""
 
+    needs: frozenset[str]
+    """Capabilities that an offer must have."""
+
     def dialect(self, offer: Offer) -> str:
         """What is spoken to an offer's provider."""
         ...
@@ -90,6 +93,16 @@ class Question(Protocol):
 
     def estimate_input(self) -> int:
         """Input tokens, where the provider did not say."""
+        ...
+
+    def unsaid(self, offer: Offer) -> tuple[str, ...]:
+        """The caller's names of what an offer's provider could not be told, or refuses."""
+        ...
+
+    def name_model(self, model: str) -> None:
+        """Another model answers than the one that was asked for: replies that are written here
+        name it.
+        """
         ...
 
     def render_stream_error(self, error: AperturaError) -> bytes:

@@ -15,7 +15,7 @@ import msgspec
 
 from apertura.domain.catalog import Offer
 from apertura.domain.usage import Usage
-from apertura.errors import AperturaError, Garbled
+from apertura.errors import AperturaError, BadRequest, Garbled
 from apertura.relay.question import Keep
 from apertura.wire import costs, estimate, hosted_tools
 from apertura.wire.chat import Chat, ChatRequest
@@ -64,15 +64,17 @@ class ChatQuestion:
         "keep",
         "max_output",
         "name",
+        "needs",
         "request",
         "size",
         "speaks",
         "stream",
+        "wish",
     )
 
     def __init__(self, name: str, speaks: Inbound, request: ChatRequest, call_id: str) -> None:
         self.name, self.speaks, self.request, self.call_id = name, speaks, request, call_id
-        self.stream = request.stream
+        self.stream, self.needs, self.wish = request.stream, request.needs, request.wish
         self.max_output = request.max_output
         self.choices, self.size = request.choices, request.size
         self.anew = False
@@ -124,6 +126,21 @@ class ChatQuestion:
         said = self._express(offer)
         self.dropped = said.dropped
         return said.body
+
+    def unsaid(self, offer: Offer) -> tuple[str, ...]:
+        """The caller's names of what an offer's provider could not be told, or refuses."""
+        refused = tuple(name for name in offer.provider.unknown if name in self.request.members)
+        try:
+            self.render(offer)
+        except BadRequest as error:  # what is kept here is put in later, and is no parameter
+            kept = error.param is None or error.param.endswith(("response_id", ".id"))
+            return refused if kept else (*refused, error.param or "")
+        names, self.dropped, self.extra = self.dropped, (), b""
+        return tuple(dict.fromkeys((*refused, *names)))
+
+    def name_model(self, model: str) -> None:
+        """Another model answers than the one that was asked for."""
+        self._facts = msgspec.structs.replace(self.facts, model=model)
 
     def check(self, body: bytes, offer: Offer) -> ReplyFacts:
         """What a whole reply says, in the caller's format. Raises: AperturaError."""

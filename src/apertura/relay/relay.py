@@ -21,6 +21,7 @@ from apertura.domain.routing import Route
 from apertura.domain.usage import NOTHING, Usage
 from apertura.errors import AperturaError, Garbled, Stalled, Unavailable
 from apertura.providers.base import Ask, Provider
+from apertura.relay.attempts import enter_model, place_after
 from apertura.relay.call import Call
 from apertura.relay.connection import Expiry, Origin, Reply
 from apertura.relay.exchange import Exchange, Head
@@ -72,19 +73,21 @@ class Relay:
         head += await self._purse.hold(call, question, route)
         self.running += 1
         attempt = self._stream if question.stream else self._whole
-        last = len(route.offers) - 1
+        number, told = 0, head
         try:
-            for number, offer in enumerate(route.offers):
+            while True:
+                offer = route.offers[number]
                 call.begin(offer)
+                if route.names:
+                    told = head + enter_model(route, number, call, question, self._clock())
                 try:
-                    await attempt(call, question, offer, exchange, head)
+                    await attempt(call, question, offer, exchange, told)
                 except AperturaError as error:
                     call.failed(error)
                     if exchange.started:
                         self._fail_inside(call, error, question, exchange)
                         return
-                    if number == last or not self._goes_on(call, error):
-                        raise
+                    number = place_after(route, number, call, error, self._clock())
                 else:
                     return
         except asyncio.CancelledError:
@@ -94,10 +97,6 @@ class Relay:
             self.running -= 1
             if not call.settled:
                 self._settlement.settle(call)
-
-    def _goes_on(self, call: Call, error: AperturaError) -> bool:
-        """Whether another offer may be asked after this error."""
-        return error.retryable and not call.content and self._clock() < call.deadline
 
     async def _whole(
         self, call: Call, question: Question, offer: Offer, exchange: Exchange, head: Head
@@ -166,7 +165,8 @@ class Relay:
             call.operation, dialect, offer.upstream_model, question.stream, body, question.extra
         )
         request = place.provider.build(ask)
-        until = self._clock() + patience
+        call.sent = True
+        until = min(self._clock() + patience, call.patience_ends)
         if until < call.deadline:
             return place, request, (until, _too_slow)
         return place, request, (call.deadline, call.budget_spent)

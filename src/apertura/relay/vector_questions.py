@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from apertura.domain.catalog import Offer
+from apertura.domain.preferences import Wish
 from apertura.domain.usage import Usage
 from apertura.errors import AperturaError
 from apertura.relay.question import Keep
@@ -27,6 +28,8 @@ class _Numbers:
     max_output: int | None = 0
     choices = 1
     request: EmbeddingRequest | RerankRequest
+    needs: frozenset[str] = frozenset()
+    wish: Wish | None = None
     dropped: tuple[str, ...] = ()
     extra = b""
     keep: Keep | None = None
@@ -43,6 +46,12 @@ class _Numbers:
 
     def dialect(self, offer: Offer) -> str:
         return offer.dialect
+
+    def unsaid(self, offer: Offer) -> tuple[str, ...]:
+        return ()
+
+    def name_model(self, model: str) -> None:
+        raise NotImplementedError("no other model stands in for one whose numbers are compared")
 
     def listen(self, offer: Offer) -> Tap:
         raise NotImplementedError("this is not streamed")

@@ -180,6 +180,16 @@ async def close_payer(tx: Tx, fund: str) -> None:
     )
 
 
+async def close_cap(tx: Tx, fund: str) -> None:
+    """Forget a cap on paying beside a plan of which nothing is lent: its cycle is over."""
+    await tx.execute("DELETE FROM leases WHERE fund_id = ? AND amount = 0", (fund,))
+    await tx.execute(
+        "DELETE FROM funds WHERE id = ? AND held = 0 AND kind = 'fallback' "
+        "AND NOT EXISTS (SELECT 1 FROM leases WHERE fund_id = funds.id)",
+        (fund,),
+    )
+
+
 async def set_quota(tx: Tx, key_id: str, quota: int | None) -> None:
     """A key's quota was changed. What is lent of it stays lent until it comes back."""
     await _set_cap(tx, "kind = 'key-quota' AND owner = ?", (key_id,), quota)

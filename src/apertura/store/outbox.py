@@ -6,7 +6,8 @@ and marked. A worker who dies in between leaves its claim to run out, and the co
 at least once, with the same id (the Message-ID), by which a second one can be recognized.
 
 What it is not: what a mail says (`mail.messages`), or how it is sent. The rule that keeps it
-honest: a copy ends once, as sent or given up; and nothing is ever sent that is not kept here.
+honest: a copy ends once, as sent or given up, and only somebody who asks for it lets one that was
+given up wait again; nothing is ever sent that is not kept here.
 """
 
 from __future__ import annotations
@@ -212,6 +213,20 @@ async def _end(db: Database, copy_id: str, status: Status, reason: str, now_ms: 
         "WHERE id = ? AND status = 'waiting' RETURNING id"
     )
     return bool(await db.write(lambda tx: tx.execute(sql, (status, reason, now_ms, copy_id))))
+
+
+async def retry(tx: Tx, now_ms: int, copy_id: str = "") -> int:
+    """Try again what was given up, all or one copy, as if for the first time; returns how many.
+    What is too old stays given up.
+    """
+    which, values = (" AND id = ?", [copy_id]) if copy_id else ("", [])
+    again = await tx.execute(
+        "UPDATE mail_copies SET status = 'waiting', attempts = 0, due_at = ?, ended_at = NULL "
+        "WHERE status = 'given-up' "
+        f"AND mail_key IN (SELECT key FROM mails WHERE created_at > ?){which} RETURNING id",
+        (now_ms, now_ms - STALE_MS, *values),
+    )
+    return len(again)
 
 
 async def sweep(db: Database, now_ms: int) -> int:

@@ -15,7 +15,7 @@ import msgspec
 from apertura.domain import ledger as books
 from apertura.domain import plans
 from apertura.domain.cycles import Cycle, cycle_start
-from apertura.domain.funds import UNBOUNDED, allowance_of, fallback_of
+from apertura.domain.funds import UNBOUNDED, Fund, allowance_of, fallback_of
 from apertura.domain.money import Nano
 from apertura.domain.plans import Plan, Subscription, cycle_name, parse_cycle, paying_cycle
 from apertura.store import funds, ledger
@@ -135,19 +135,25 @@ async def end_cycle(tx: Tx, sub_id: str, number: int, now_ms: int, grace_ms: int
     ):
         return False
     name = cycle_name(sub_id, number)
-    fund = allowance_of(sub.org_id, name)
+    fund, beside = allowance_of(sub.org_id, name), fallback_of(sub.org_id, name)
     await funds.open_payer(tx, fund)
-    await funds.lock(tx, [fund])
-    ((posted, held),) = await tx.execute("SELECT posted, held FROM funds WHERE id = ?", (fund,))
-    if held:
-        return False
-    await tx.execute(
-        "UPDATE plan_cycles SET ended_ms = ? WHERE subscription_id = ? AND number = ?",
-        (now_ms, sub_id, number),
+    await funds.lock(tx, sorted([fund, beside]))
+    found = await tx.execute(
+        "SELECT id, posted, held, cap FROM funds WHERE id IN (?, ?)", (fund, beside)
     )
-    if posted:
+    stands = {one: Fund(posted, held) for one, posted, held, _ in found}
+    if any(stand.held for stand in stands.values()):
+        return False
+    spent = sum(cap - posted for one, posted, _, cap in found if one == beside)
+    await tx.execute(
+        "UPDATE plan_cycles SET ended_ms = ?, fallback_spent = ? "
+        "WHERE subscription_id = ? AND number = ?",
+        (now_ms, spent, sub_id, number),
+    )
+    if posted := stands[fund].posted:
         await ledger.post(tx, plans.expiry(sub.org_id, name, posted, at=now_ms))
     await funds.close_payer(tx, fund)
+    await funds.close_cap(tx, beside)
     return True
 
 
@@ -202,6 +208,9 @@ async def fallback_spent(db: Database, org_id: str, name: str) -> Nano:
     """What the wallet has paid beside the plan in a cycle."""
     found = await db.read(
         "SELECT cap - posted FROM funds WHERE id = ?", (fallback_of(org_id, name),)
+    ) or await db.read(
+        "SELECT fallback_spent FROM plan_cycles WHERE subscription_id = ? AND number = ?",
+        parse_cycle(name),
     )
     return Nano(found[0][0] if found else 0)
 

@@ -18,7 +18,7 @@ import msgspec
 from apertura.domain import plans
 from apertura.domain.money import format_usd
 from apertura.domain.payments import PlanEnded, PlanPaid, PlanPaymentFailed
-from apertura.domain.plans import CREDIT, MONTHS, Period, Plan, Subscription
+from apertura.domain.plans import CREDIT, MONTHS, Period, Plan, Subscription, is_upgrade
 from apertura.store import outbox, subscriptions
 from apertura.store import subscription_rows as rows
 from apertura.store.database import Conflict, Database, Row, Tx
@@ -67,6 +67,8 @@ async def paid(tx: Tx, via: str, event: PlanPaid, known: Plans, now_ms: int) -> 
     differs = event.change or _coming(sub) != (plan.id, period)
     if sub.ended_ms is not None or (sub.next_is_paid and differs):
         return "homeless"
+    if event.change and not event.cash and not is_upgrade(sub, plan):
+        return "booked"  # what follows at the end was told there; it costs nothing now
     if event.change:
         await tell(tx, held.ticket, f"{plan.id} {sub.period}", sub.cancel_at_end)
         made = subscriptions.Payment(reference=event.subject, via=via, amount=event.cash)

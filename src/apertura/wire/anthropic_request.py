@@ -16,7 +16,7 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Raw
 
-from apertura.wire import faults
+from apertura.wire import faults, route_wish
 from apertura.wire.anthropic_shapes import (
     Block,
     Body,
@@ -32,7 +32,7 @@ JSON_ONLY = "Answer with one JSON object and nothing else: no other words, no co
 """What a model is told where a caller wants JSON without a schema, which this format cannot say."""
 
 _DROPPED = ("n", "seed", "presence_penalty", "frequency_penalty", "logit_bias")
-_OWN = frozenset({"compression"})
+_OWN = frozenset({"compression", *route_wish.OWN})
 """Members that speak to the gateway; no provider sees them."""
 _EXTRAS = frozenset({*_DROPPED, *_OWN, "stop", "user", "response_format"})
 """The parameters of OpenAI's format that callers may use."""
@@ -64,8 +64,10 @@ def _parse(body: bytes, *, bounded: bool) -> ChatRequest:
     if bounded and typed.max_tokens is None:
         raise faults.missing("max_tokens")
     _refuse(typed)
-    for name in _OWN:
-        members.pop(name, None)
+    wish = None
+    if not _OWN.isdisjoint(members):
+        wish = route_wish.wish_of(typed, members)
+        members = {name: value for name, value in members.items() if name not in _OWN}
     model = typed.model
     if not model.isprintable() or model.startswith("apertis/"):
         model = model_name(model)
@@ -76,6 +78,7 @@ def _parse(body: bytes, *, bounded: bool) -> ChatRequest:
         include_usage=True,
         max_output=typed.max_tokens,
         needs=_needs(typed),
+        wish=wish,
         size=len(body),
         as_named=model is typed.model,
     )

@@ -25,6 +25,7 @@ from apertura.wire.openai_shapes import (
     Tokens,
     Unit,
 )
+from apertura.wire.route_wish import RouteMembers
 
 Effort = Literal["low", "medium", "high", "xhigh", "max"]
 
@@ -184,7 +185,7 @@ class Metadata(Struct, gc=False):
     user_id: str | None = None
 
 
-class Body(Struct, gc=False):
+class Body(RouteMembers, gc=False):
     """The whole request: all parameters that we know, as we accept them."""
 
     model: Name

@@ -19,6 +19,8 @@ from typing import Literal
 import msgspec
 from msgspec import Raw
 
+from apertura.domain.preferences import Wish
+
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One chat request. Token limits in tokens; `size` in bytes of the caller's body."""
@@ -34,6 +36,8 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     choices: int = 1
     needs: frozenset[str] = frozenset()
     """Capabilities that an offer must have: tools, vision, audio, json_schema."""
+    wish: Wish | None = None
+    """What it says about its route."""
     size: int = 0
     as_named: bool = False
     """`members` names the model just as `model` does."""

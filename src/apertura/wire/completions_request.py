@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from msgspec import UNSET, Meta, Struct
+from msgspec import UNSET, Meta
 
-from apertura.wire import faults
+from apertura.wire import faults, route_wish
 from apertura.wire.chat import Chat, ChatRequest, TextPart, Turn
 from apertura.wire.openai_request import cost_wish, model_name
 from apertura.wire.openai_shapes import (
@@ -27,12 +27,13 @@ from apertura.wire.openai_shapes import (
     UsageWish,
     decode_members,
 )
+from apertura.wire.route_wish import RouteMembers
 
 MAX_TOKENS = 16
 """The most tokens of an answer where the caller sets no limit, as the format has it."""
 
 
-class Body(Struct, gc=False):
+class Body(RouteMembers, gc=False):
     """The whole request: all parameters that we know, as we accept them."""
 
     model: Name
@@ -89,12 +90,13 @@ def parse(body: bytes) -> ChatRequest:
     costs, members = cost_wish(members, typed.usage, told)
     return ChatRequest(
         model=model_name(typed.model),
-        members=members,
+        members=route_wish.without_own(members),
         stream=typed.stream is True,
         include_usage=options is not None and options.include_usage is True,
         include_cost=costs,
         max_output=typed.max_tokens or MAX_TOKENS,
         choices=choices,
+        wish=route_wish.wish_of(typed, members),
         size=len(body),
     )
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from apertura.wire import faults
+from apertura.domain.preferences import Wish
+from apertura.wire import faults, route_wish
 from apertura.wire.chat import ChatRequest
 from apertura.wire.openai_shapes import (
     Body,
@@ -30,13 +31,11 @@ _OWN = frozenset(
     {
         "compression",
         "extra_body",
-        "fallback_enabled",
-        "fallback_models",
-        "fallback_timeout",
         "usage",
         "web_content_length",
         "web_results_count",
         "web_search_options",
+        *route_wish.OWN,
     }
 )
 """Members that speak to the gateway; no provider sees them."""
@@ -70,9 +69,9 @@ def parse(body: bytes) -> ChatRequest:
         members = decode_members(body)
     except faults.NOT_READ as found:
         raise faults.refusal(found) from None
-    needs = _NOTHING
+    needs, wish = _NOTHING, None
     if not _RARE.isdisjoint(members):
-        typed, members = _without_own(typed, members)
+        typed, members, wish = _without_own(typed, members)
         needs = _needs(typed)
     for message in typed.messages:
         if message.content.__class__ is list:
@@ -97,6 +96,7 @@ def parse(body: bytes) -> ChatRequest:
         max_output=limit,
         choices=typed.n or 1,
         needs=needs,
+        wish=wish,
         size=len(body),
         as_named=model is typed.model,
     )
@@ -170,7 +170,7 @@ def _with_usage(options: Raw) -> Raw:
     return Raw(_encode(members))
 
 
-def _without_own(typed: Body, members: dict[str, Raw]) -> tuple[Body, dict[str, Raw]]:
+def _without_own(typed: Body, members: dict[str, Raw]) -> tuple[Body, dict[str, Raw], Wish | None]:
     """The request with `extra_body` merged and the gateway's own members acted on and taken out."""
     if typed.extra_body:
         for name in typed.extra_body:
@@ -182,7 +182,8 @@ def _without_own(typed: Body, members: dict[str, Raw]) -> tuple[Body, dict[str, 
     if (refused := _not_offered(typed)) is not None:
         sentence = f"asks for {refused[1]}, which this installation does not offer yet"
         raise faults.invalid(refused[0], sentence)
-    return typed, {name: value for name, value in members.items() if name not in _OWN}
+    wish = route_wish.wish_of(typed, members)
+    return typed, {name: value for name, value in members.items() if name not in _OWN}, wish
 
 
 def _not_offered(body: Body) -> tuple[str, str] | None:
@@ -194,8 +195,4 @@ def _not_offered(body: Body) -> tuple[str, str] | None:
             return name, "web search"
     if body.compression is not None and body.compression.enabled:
         return "compression", "context compression"
-    if body.fallback_enabled:
-        return "fallback_enabled", "fallback models"
-    if body.fallback_models and body.fallback_enabled is None:
-        return "fallback_models", "fallback models"
     return None

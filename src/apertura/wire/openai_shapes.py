@@ -14,6 +14,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from apertura.wire.route_wish import RouteMembers
+
 Unit = Annotated[float, Meta(ge=0, le=1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 Bias = Annotated[float, Meta(ge=-100, le=100)]
@@ -196,7 +198,7 @@ class Compression(Struct, gc=False):
     enabled: bool | None = None
 
 
-class Body(Struct, gc=False):
+class Body(RouteMembers, gc=False):
     """The whole request: all parameters that we know, as we accept them."""
 
     model: Name
@@ -234,9 +236,6 @@ class Body(Struct, gc=False):
     web_content_length: Literal["short", "medium", "full"] | None = None
     web_search_options: Object | None = None
     compression: Compression | None = None
-    fallback_models: Annotated[list[Name], Meta(max_length=5)] | None = None
-    fallback_timeout: Annotated[int, Meta(ge=5_000, le=300_000)] | None = None
-    fallback_enabled: bool | None = None
 
 
 decode_body = msgspec.json.Decoder(Body).decode

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from apertura.errors import BadRequest
-from apertura.wire import faults
+from apertura.wire import faults, route_wish
 from apertura.wire.chat import ChatRequest
 from apertura.wire.openai_request import cost_wish, model_name
 from apertura.wire.openai_shapes import decode_members
@@ -37,7 +37,7 @@ from apertura.wire.responses_shapes import (
 
 _encode = msgspec.json.Encoder().encode
 
-_OWN = frozenset({"compression", "fallback_enabled", "fallback_models", "fallback_timeout"})
+_OWN = frozenset({"compression", *route_wish.OWN})
 """Members that speak to the gateway; no provider sees them."""
 
 _SENSES = {"input_image": "vision", "image": "vision", "input_audio": "audio"}
@@ -49,7 +49,9 @@ def parse(body: bytes) -> ChatRequest:
     members = faults.read(body, decode_members)
     _refuse(typed)
     needs = needs_of(typed)
+    wish = None
     if not _OWN.isdisjoint(members):
+        wish = route_wish.wish_of(typed, members)
         members = {name: value for name, value in members.items() if name not in _OWN}
     told = UNSET if typed.stream_options is None else typed.stream_options.include_cost
     costs, members = cost_wish(members, typed.usage, told)
@@ -62,6 +64,7 @@ def parse(body: bytes) -> ChatRequest:
         include_cost=costs,
         max_output=limit_of(typed),
         needs=needs,
+        wish=wish,
         size=len(body),
         as_named=model == typed.model,
     )
@@ -176,9 +179,6 @@ def _refuse(body: Body) -> None:
         refused, what = "prompt", "kept prompts"
     elif body.compression is not None and body.compression.enabled:
         refused, what = "compression", "context compression"
-    elif body.fallback_enabled or (body.fallback_models and body.fallback_enabled is None):
-        refused = "fallback_enabled" if body.fallback_enabled else "fallback_models"
-        what = "fallback models"
     else:
         return
     raise faults.invalid(refused, f"asks for {what}, which this installation does not offer yet")

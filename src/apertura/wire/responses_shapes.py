@@ -28,6 +28,7 @@ from apertura.wire.openai_shapes import (
     Unit,
     UsageWish,
 )
+from apertura.wire.route_wish import RouteMembers
 
 Said = Annotated[str, Meta(min_length=1)]
 
@@ -224,7 +225,7 @@ class StreamOptions(Struct, gc=False):
     include_cost: bool | UnsetType | None = UNSET
 
 
-class Body(Struct, gc=False):
+class Body(RouteMembers, gc=False):
     """The whole request: all parameters that we know, as we accept them."""
 
     model: Name
@@ -258,9 +259,6 @@ class Body(Struct, gc=False):
     conversation: str | Object | None = None
     prompt: Object | None = None
     compression: Compression | None = None
-    fallback_models: Annotated[list[Name], Meta(max_length=5)] | None = None
-    fallback_timeout: Annotated[int, Meta(ge=5_000, le=300_000)] | None = None
-    fallback_enabled: bool | None = None
 
 
 decode_body = msgspec.json.Decoder(Body).decode

@@ -7,12 +7,15 @@ invoice; time is passed by `pass_time` alone.
 from __future__ import annotations
 
 import calendar
+from contextlib import suppress
 from datetime import UTC, datetime
 
-from apertura.payments.demo import shapes
+from apertura.payments.demo import billing_shapes, shapes
 from apertura.payments.demo.payments import confirm, default_card
 from apertura.payments.demo.world import Problem, Thing, World
 
+DRAFT_SECONDS = 3_600
+"""For how long a period's invoice is a draft, unless somebody finalizes it before."""
 RETRY_SECONDS = 3 * 86_400
 RETRIES = 3
 """After the first failure; then the subscription ends."""
@@ -33,9 +36,11 @@ def begin(world: World, form: Thing, customer_id: str, method: Thing) -> Thing:
     now = world.now
     recurring = price["recurring"]
     months = recurring["interval_count"] * (12 if recurring["interval"] == "year" else 1)
-    sub = _subscription(world, customer_id, method, dict(_meta(form)))
+    sub = billing_shapes.subscription(world, customer_id, method, dict(_meta(form)))
     day = datetime.fromtimestamp(now, UTC).day
-    sub["items"]["data"].append(_item(world, sub, price, (now, add_months(now, months, day))))
+    sub["items"]["data"].append(
+        billing_shapes.item(world, sub, price, (now, add_months(now, months, day)))
+    )
     _bill(world, sub, "subscription_create", price["unit_amount"], method)
     world.keep(sub)
     world.tell("customer.subscription.created", sub)
@@ -57,76 +62,9 @@ def price_of(world: World, line: Thing) -> Thing:
     return world.keep(shapes.price(world, name, data))
 
 
-def _subscription(world: World, customer_id: str, method: Thing, meta: dict[str, str]) -> Thing:
-    return {
-        "id": world.new_id("sub"),
-        "object": "subscription",
-        "application": None,
-        "application_fee_percent": None,
-        "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
-        "billing_cycle_anchor": world.now,
-        "billing_cycle_anchor_config": None,
-        "billing_mode": {"type": "classic", "flexible": None},
-        "billing_schedules": [],
-        "billing_thresholds": None,
-        "cancel_at": None,
-        "cancel_at_period_end": False,
-        "canceled_at": None,
-        "cancellation_details": None,
-        "collection_method": "charge_automatically",
-        "created": world.now,
-        "currency": "usd",
-        "customer": customer_id,
-        "customer_account": None,
-        "days_until_due": None,
-        "default_payment_method": method["id"],
-        "default_source": None,
-        "description": None,
-        "discounts": [],
-        "ended_at": None,
-        "invoice_settings": {"account_tax_ids": None, "issuer": {"type": "self"}},
-        "items": {"object": "list", "data": [], "has_more": False, "url": "/v1/items"},
-        "latest_invoice": None,
-        "livemode": False,
-        "metadata": meta,
-        "next_pending_invoice_item_invoice": None,
-        "on_behalf_of": None,
-        "pause_collection": None,
-        "payment_settings": None,
-        "pending_invoice_item_interval": None,
-        "pending_setup_intent": None,
-        "pending_update": None,
-        "schedule": None,
-        "start_date": world.now,
-        "status": "active",
-        "test_clock": None,
-        "transfer_data": None,
-        "trial_end": None,
-        "trial_settings": None,
-        "trial_start": None,
-    }
-
-
-def _item(world: World, sub: Thing, price: Thing, span: tuple[int, int]) -> Thing:
-    return {
-        "id": world.new_id("si"),
-        "object": "subscription_item",
-        "billing_thresholds": None,
-        "created": world.now,
-        "current_period_start": span[0],
-        "current_period_end": span[1],
-        "discounts": [],
-        "metadata": {},
-        "price": price,
-        "quantity": 1,
-        "subscription": sub["id"],
-        "tax_rates": [],
-    }
-
-
 def _bill(world: World, sub: Thing, reason: str, amount: int, method: Thing) -> Thing:
     """An invoice of a subscription, paid by a card. Raises: Problem, when it is declined."""
-    invoice = world.keep(_invoice(world, sub, reason, amount))
+    invoice = world.keep(billing_shapes.invoice(world, sub, reason, amount))
     pay(world, invoice, method)
     return invoice
 
@@ -143,118 +81,10 @@ def pay(world: World, invoice: Thing, method: Thing) -> None:
         except Problem:
             world.tell("invoice.payment_failed", invoice)
             raise
-        world.keep(_invoice_payment(world, invoice, intent))
+        world.keep(billing_shapes.invoice_payment(world, invoice, intent))
     invoice |= {"status": "paid", "amount_paid": amount, "amount_remaining": 0}
     invoice["status_transitions"]["paid_at"] = world.now
     world.tell("invoice.paid", invoice)
-
-
-def _invoice_payment(world: World, invoice: Thing, intent: Thing) -> Thing:
-    return {
-        "id": world.new_id("inpay"),
-        "object": "invoice_payment",
-        "amount_paid": intent["amount"],
-        "amount_requested": intent["amount"],
-        "created": world.now,
-        "currency": "usd",
-        "invoice": invoice["id"],
-        "is_default": True,
-        "livemode": False,
-        "payment": {"type": "payment_intent", "payment_intent": intent["id"]},
-        "status": "paid",
-        "status_transitions": {"canceled_at": None, "paid_at": world.now},
-    }
-
-
-def _line(world: World, sub: Thing, invoice: str, amount: int) -> Thing:
-    [item] = sub["items"]["data"]
-    span = {"start": item["current_period_start"], "end": item["current_period_end"]}
-    return {
-        "id": world.new_id("il"),
-        "object": "line_item",
-        "amount": amount,
-        "currency": "usd",
-        "description": None,
-        "discount_amounts": None,
-        "discountable": True,
-        "discounts": [],
-        "invoice": invoice,
-        "livemode": False,
-        "metadata": {},
-        "parent": None,
-        "period": span,
-        "pretax_credit_amounts": None,
-        "pricing": None,
-        "quantity": 1,
-        "quantity_decimal": None,
-        "subscription": sub["id"],
-        "subtotal": amount,
-        "taxes": None,
-    }
-
-
-def _invoice(world: World, sub: Thing, reason: str, amount: int) -> Thing:
-    name = world.new_id("in")
-    details = {
-        "metadata": dict(sub["metadata"]),
-        "subscription": sub["id"],
-    }
-    sums = dict.fromkeys(("amount_due", "amount_remaining", "subtotal", "total"), amount)
-    none = dict.fromkeys(_ZERO, 0)
-    return {
-        "id": name,
-        "object": "invoice",
-        "attempt_count": 0,
-        "attempted": False,
-        "auto_advance": False,
-        "automatic_tax": dict.fromkeys(("disabled_reason", "liability", "provider", "status"))
-        | {"enabled": False},
-        "billing_reason": reason,
-        "collection_method": "charge_automatically",
-        "created": world.now,
-        "currency": "usd",
-        "customer": sub["customer"],
-        "default_tax_rates": [],
-        "discounts": [],
-        "issuer": {"type": "self"},
-        "lines": {
-            "object": "list",
-            "data": [_line(world, sub, name, amount)],
-            "has_more": False,
-            "url": "/v1/lines",
-        },
-        "livemode": False,
-        "metadata": {},
-        "parent": {
-            "type": "subscription_details",
-            "quote_details": None,
-            "subscription_details": details,
-        },
-        "payment_settings": {
-            "default_mandate": None,
-            "payment_method_options": None,
-            "payment_method_types": None,
-        },
-        "period_end": world.now,
-        "period_start": world.now,
-        "status": "open",
-        "status_transitions": dict.fromkeys(
-            ("finalized_at", "marked_uncollectible_at", "paid_at", "voided_at")
-        ),
-        **sums,
-        **none,
-    }
-
-
-_ZERO = (
-    "amount_overpaid",
-    "amount_paid",
-    "amount_paid_off_stripe",
-    "amount_shipping",
-    "post_payment_credit_notes_amount",
-    "pre_payment_credit_notes_amount",
-    "starting_balance",
-)
 
 
 # Changes.
@@ -285,6 +115,8 @@ def _change_price(world: World, sub: Thing, form: Thing) -> None:
     rest = max(0, item["current_period_end"] - world.now)
     item["price"] = price
     sub["metadata"] |= form.get("metadata") or {}
+    if "trial_end" in form:
+        _begin_trial(world, sub, int(form["trial_end"]))
     if form.get("proration_behavior") != "always_invoice":
         return
     try:
@@ -294,6 +126,14 @@ def _change_price(world: World, sub: Thing, form: Thing) -> None:
     except Problem:
         item["price"], sub["metadata"] = before
         raise
+
+
+def _begin_trial(world: World, sub: Thing, until: int) -> None:
+    """What was paid is a trial of the new price now, with an invoice of nothing."""
+    [item] = sub["items"]["data"]
+    item |= {"current_period_start": world.now, "current_period_end": until}
+    sub |= {"status": "trialing", "trial_end": until, "billing_cycle_anchor": until}
+    pay(world, world.keep(billing_shapes.invoice(world, sub, "subscription_update", 0)), {})
 
 
 def cancel(world: World, form: Thing, name: str) -> Thing:
@@ -307,41 +147,95 @@ def cancel(world: World, form: Thing, name: str) -> Thing:
 def pass_time(world: World, seconds: int) -> None:
     """Later: subscriptions are renewed, tried again, or end, each at its time."""
     until = world.now + seconds
-    while True:
-        subs = [one for one in world.all("subscription") if one["status"] != "canceled"]
-        due = [(_due_at(one), one["id"]) for one in subs]
-        if not due or min(due)[0] > until:
-            break
-        at, name = min(due)
+    while (at := next_due(world)) is not None and at <= until:
         world.skip(max(0, at - world.now))
-        _renew(world, world.get(name, "subscription"))
+        due = (one for one in world.all("subscription") if _due_at(one) == at)
+        _step(world, next(due))
     world.skip(max(0, until - world.now))
 
 
-def _due_at(sub: Thing) -> int:
+def next_due(world: World) -> int | None:
+    """When something happens by itself, in seconds since 1970."""
+    return min(filter(None, map(_due_at, world.all("subscription"))), default=None)
+
+
+def _due_at(sub: Thing) -> int | None:
+    if sub["status"] == "canceled":
+        return None
     [item] = sub["items"]["data"]
-    tries = int(sub.get("_tries", 0))
-    return int(item["current_period_end"]) + tries * RETRY_SECONDS
+    return int(sub["_next"] if "_unpaid" in sub else item["current_period_end"])
+
+
+def _step(world: World, sub: Thing) -> None:
+    if "_unpaid" in sub:
+        with suppress(Problem):  # which is told, and tried again
+            _collect(world, sub, world.get(sub["_unpaid"], "invoice"))
+    elif sub["cancel_at_period_end"]:
+        cancel(world, {}, sub["id"])
+    else:
+        _renew(world, sub)
 
 
 def _renew(world: World, sub: Thing) -> None:
+    """The next period begins, with an invoice that is a draft for an hour."""
     [item] = sub["items"]["data"]
-    if sub["cancel_at_period_end"] or sub.get("_tries", 0) > RETRIES:
-        sub.pop("_tries", None)
-        cancel(world, {}, sub["id"])
-        return
     recurring, start = item["price"]["recurring"], item["current_period_end"]
     months = recurring["interval_count"] * (12 if recurring["interval"] == "year" else 1)
     day = datetime.fromtimestamp(sub["billing_cycle_anchor"], UTC).day
-    before = item["current_period_start"]
     item |= {"current_period_start": start, "current_period_end": add_months(start, months, day)}
+    invoice = world.keep(
+        billing_shapes.invoice(world, sub, "subscription_cycle", item["price"]["unit_amount"])
+    )
+    invoice |= {"status": "draft", "auto_advance": True}
+    sub |= {"status": "active", "trial_end": None, "_unpaid": invoice["id"], "_tries": 0}
+    sub["_next"] = world.now + DRAFT_SECONDS
+    world.tell("invoice.created", invoice)
+    world.tell("customer.subscription.updated", sub)
+
+
+def _collect(world: World, sub: Thing, invoice: Thing) -> None:
+    """Charge the invoice of a period. Raises: Problem, when it is declined."""
+    _finalize(world, invoice)
     try:
-        method = default_card(world, sub["customer"])
-        _bill(world, sub, "subscription_cycle", item["price"]["unit_amount"], method)
+        try:
+            method = default_card(world, sub["customer"])
+        except Problem:
+            world.tell("invoice.payment_failed", invoice)
+            raise
+        pay(world, invoice, method)
     except Problem:
-        item |= {"current_period_start": before, "current_period_end": start}
-        sub["_tries"], sub["status"] = sub.get("_tries", 0) + 1, "past_due"
-        return
-    sub.pop("_tries", None)
+        sub |= {"_tries": sub["_tries"] + 1, "status": "past_due"}
+        sub["_next"] = world.now + RETRY_SECONDS
+        if sub["_tries"] > RETRIES:
+            cancel(world, {}, sub["id"])
+        raise
+    for name in ("_unpaid", "_next", "_tries"):
+        sub.pop(name)
     sub["status"] = "active"
     world.tell("customer.subscription.updated", sub)
+
+
+def _finalize(world: World, invoice: Thing) -> None:
+    if invoice["status"] == "draft":
+        invoice["status"] = "open"
+        invoice["status_transitions"]["finalized_at"] = world.now
+        world.tell("invoice.finalized", invoice)
+
+
+def finalize_invoice(world: World, _: Thing, name: str) -> Thing:
+    """POST /v1/invoices/{id}/finalize."""
+    invoice = world.get(name, "invoice")
+    if invoice["status"] != "draft":
+        raise Problem(400, "This invoice is already finalized.")
+    _finalize(world, invoice)
+    return invoice
+
+
+def pay_invoice(world: World, _: Thing, name: str) -> Thing:
+    """POST /v1/invoices/{id}/pay."""
+    invoice = world.get(name, "invoice")
+    if invoice["status"] not in ("draft", "open"):
+        raise Problem(400, f"Invoice is already {invoice['status']}.")
+    sub = world.get(invoice["parent"]["subscription_details"]["subscription"], "subscription")
+    _collect(world, sub, invoice)
+    return invoice

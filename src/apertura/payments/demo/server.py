@@ -14,10 +14,11 @@ import copy
 import json
 import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from apertura.payments.demo import billing, checkout, payments, shapes
+from apertura.payments.demo import billing, checkout, memory, payments, shapes
 from apertura.payments.demo.delivery import Deliveries
 from apertura.payments.demo.http import Answer, Asked, listen
 from apertura.payments.demo.world import Kept, Problem, Thing, World
@@ -27,10 +28,12 @@ SECRET = "whsec_demo"  # noqa: S105  # it signs what is only played
 
 
 class Demo:
-    """One processor. `hold` keeps its messages back, to be sent by hand (`deliveries`)."""
+    """One processor. `hold` keeps its messages back, to be sent by hand (`deliveries`); with a
+    `file`, the next one goes on from there.
+    """
 
     def __init__(
-        self, *, webhook: str = "", secret: str = SECRET, copies: int = 1, port: int = 0
+        self, *, webhook: str = "", secret: str = SECRET, copies: int = 1, file: Path | None = None
     ) -> None:
         self.world = World()
         self.deliveries = Deliveries(webhook, secret, copies=copies)
@@ -39,7 +42,7 @@ class Demo:
         """What was asked for, in order."""
         self.fault: Callable[[Asked, Answer], Answer | None] = lambda _, answer: answer
         """For tests: another answer, or None for none, after the deed is done."""
-        self._port = port
+        self._file = file
         self._server: asyncio.Server | None = None
 
     @property
@@ -48,7 +51,9 @@ class Demo:
         return self.world.url
 
     async def __aenter__(self) -> Demo:
-        self._server = await listen(self._respond, self._port)
+        if self._file is not None:
+            memory.load(self.world, self._file)
+        self._server = await listen(self._respond)
         port = self._server.sockets[0].getsockname()[1]
         self.world.url = f"http://127.0.0.1:{port}"
         self.world.on_event = self._on_event
@@ -71,6 +76,8 @@ class Demo:
     async def _respond(self, asked: Asked) -> Answer:
         self.asked.append(f"{asked.method} {asked.path}")
         answer = self.fault(asked, self._answer(asked))
+        if self._file is not None and asked.method != "GET":
+            memory.save(self.world, self._file)
         if answer is None:
             raise ValueError("no answer")
         return answer
@@ -253,5 +260,7 @@ _ROUTES: tuple[tuple[str, str, Act], ...] = (
     ("DELETE", f"/v1/subscriptions/{_ID}", billing.cancel),
     ("GET", "/v1/invoices", _list_of("invoice", "subscription", "status")),
     ("GET", f"/v1/invoices/{_ID}", _shown("invoice")),
+    ("POST", f"/v1/invoices/{_ID}/finalize", billing.finalize_invoice),
+    ("POST", f"/v1/invoices/{_ID}/pay", billing.pay_invoice),
     ("GET", "/v1/invoice_payments", _list_of("invoice_payment", "invoice", "status")),
 )

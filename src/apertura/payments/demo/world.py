@@ -58,7 +58,7 @@ class World:
     """Everything that is there. `on_event` hears of each event as it happens."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self._clock, self._ahead = clock, 0
+        self._clock, self.ahead = clock, 0
         self.url = ""
         self.things: dict[str, Thing] = {}
         self.events: list[Thing] = []
@@ -70,11 +70,11 @@ class World:
     @property
     def now(self) -> int:
         """Seconds since 1970, as far ahead as somebody wished."""
-        return int(self._clock()) + self._ahead
+        return int(self._clock()) + self.ahead
 
     def skip(self, seconds: int) -> None:
         """Let the clock be later."""
-        self._ahead += seconds
+        self.ahead += seconds
 
     def new_id(self, prefix: str) -> str:
         """An id such as `pi_…`."""
