@@ -157,8 +157,8 @@ Functions and methods are mutated by [mutmut](https://mutmut.readthedocs.io). Wh
 mutated by the same operators and counted with the rest: constants and tables, defaults of fields,
 properties, functions with a decorator. Types, annotations and headers of classes stay as they are.
 
-Of {must} at least {least} % have to be killed. A sample of the mutants is tried by `make test`;
-each of those has to be killed or to stand in the list below.
+Of {must}
+at least {least} % have to be killed. A sample of the mutants is tried by `make test`; each of those has to be killed or to stand in the list below.
 
 ## The last run
 
