@@ -158,7 +158,8 @@ mutated by the same operators and counted with the rest: constants and tables, d
 properties, functions with a decorator. Types, annotations and headers of classes stay as they are.
 
 Of {must}
-at least {least} % have to be killed. A sample of the mutants is tried by `make test`; each of those has to be killed or to stand in the list below.
+at least {least} % have to be killed. A sample of the mutants is tried by `make test`; each of
+those has to be killed or to stand in the list below.
 
 ## The last run
 
