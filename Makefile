@@ -50,6 +50,7 @@ bench: .venv/.ready ## measure against a plain reverse proxy in the same run
 soak: .venv/.soak ## the tests with many more examples, then a fuzzer: an hour (ARGS="--seconds 300 ask" fuzzes only)
 	@if [ -z "$(ARGS)" ]; then HYPOTHESIS_PROFILE=soak $(PYTEST); fi
 	@if [ -z "$(ARGS)" ]; then $(BIN)/python tools/torture.py; fi
+	@if [ -z "$(ARGS)" ]; then $(BIN)/python tools/mutants.py; fi
 	@echo "Fuzzing every reader of bytes"
 	@$(BIN)/python tools/fuzz.py $(ARGS)
 

@@ -101,6 +101,7 @@ async def test_no_answered_call_is_lost_or_booked_twice(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("seed", [2, 3])
 async def test_no_answered_call_is_lost_in_many_crashes(tmp_path: Path, seed: int) -> None:
     """Twenty-five times each."""

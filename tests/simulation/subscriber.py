@@ -381,17 +381,20 @@ class Subscriber(World):
 
     def _check_fallback(self, booked: Iterable[Charge], rows: Iterable[Any]) -> None:
         """In no cycle more than its highest cap, but for calls at risk."""
-        spent, risky = Counter[str](), Counter[str]()
+        spent, risky, known = Counter[str](), Counter[str](), Counter(dict(rows))
         for one in booked:
             if (name := self.beside.get(one.call_id)) is not None:
                 spent[name] += one.cost
                 risky[name] += self.risks[one.call_id]
-        known = dict(rows)
         for name, used in spent.items():
-            assert known[name] == used
+            assert used - risky[name] <= known[name] <= used
             cap = self.caps[name]
             assert cap is None or used <= cap + risky[name]
 
 
 _CYCLES = "SELECT subscription_id, number, granted FROM plan_cycles"
-_FALLBACKS = "SELECT id, cap - posted FROM funds WHERE kind = 'fallback'"
+_FALLBACKS = """
+SELECT id, cap - posted FROM funds WHERE kind = 'fallback' UNION ALL
+SELECT 'org:' || org_id || ':fallback:' || subscription_id || '.' || CAST(number AS TEXT),
+fallback_spent FROM plan_cycles JOIN subscriptions ON id = subscription_id WHERE fallback_spent > 0
+"""
